@@ -1,0 +1,51 @@
+# The commands of this project. `make demo` and `make test` work in a fresh clone on a bare machine.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+LOCK   := requirements/dev.lock
+
+.PHONY: help setup demo test check unit format bench lock clean
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\): .*##/make \1 \t/p' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make the virtual environment from the hash-checked lock
+
+$(STAMP): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jira-tunnel needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:            ## write the locks anew (needs uv; the only step that resolves versions)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --extra gateway pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra gateway pyproject.toml -o requirements/gateway.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/agent.lock
+
+demo: $(STAMP)   ## the main job for real: gateway, agent, Jira and a client as separate processes (ONCE=1 exits)
+	@$(BIN)/python -m tests.support.demo $(if $(ONCE),--once)
+
+check: $(STAMP)  ## format, lint, types, architecture, unit tests: under 20 s
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit tests/test_architecture.py
+
+unit: $(STAMP)   ## unit tests only
+	$(BIN)/python -m pytest tests/unit
+
+test: check      ## everything
+	$(BIN)/python -m pytest
+
+format: $(STAMP) ## rewrite the sources in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/performance.md)
+	$(BIN)/python -m bench
+
+clean:           ## remove what the other commands made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,189 @@
+"""Configuration: environment variables in, one frozen settings object or one clear line out.
+
+The only module that reads ``os.environ``. It knows the rules of design §4.1 (prefix, ``X_FILE``, systemd
+credentials, ``--env-file``, unknown variables are errors) and nothing about what the variables mean: that is
+said once, in each program's subclass of `ProgramSettings`.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, get_args
+
+from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runtime.exits import CONFIGURATION, CommandFailed
+
+MAX_SECRET_BYTES = 64 * 1024
+
+
+class ConfigurationError(CommandFailed):
+    """A setting is wrong: names the variable, the problem and the fix, never a value that may be secret."""
+
+    status = CONFIGURATION
+
+    def __init__(self, variable: str, problem: str, fix: str) -> None:
+        super().__init__(f"{variable}: {problem}; {fix}")
+        self.variable = variable
+        self.problem = problem
+        self.fix = fix
+
+
+class ProgramSettings(BaseSettings):
+    """The settings of one program: subclass it, set `prefix` and `default_env_file`, declare the fields.
+
+    Field ``x`` is read from ``<prefix>X``. A field of type ``SecretStr | None`` may also come from the file
+    named by ``<prefix>X_FILE`` or from the systemd credential ``<prefix>x`` in lower case. Values are passed
+    in by `load`; nothing is read from the working directory.
+    """
+
+    prefix: ClassVar[str]
+    default_env_file: ClassVar[Path]
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=True,
+        str_strip_whitespace=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` resolved counts, so that precedence and errors are decided in one place."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+S = TypeVar("S", bound=ProgramSettings)
+
+
+def load(cls: type[S], *, env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> S:
+    """Return the validated settings of `cls`.
+
+    Precedence: process environment, then ``env_file`` (``cls.default_env_file`` when readable and none is
+    given). Raises `ConfigurationError`.
+    """
+    process = dict(os.environ if environ is None else environ)
+    merged = {**_read_env_file(cls, env_file), **process}
+    ours = {name: value for name, value in merged.items() if name.startswith(cls.prefix)}
+    secrets = {name for name, field in cls.model_fields.items() if _is_secret(field.annotation)}
+    _refuse_unknown(cls, ours, secrets)
+    values: dict[str, Any] = {}
+    for name in cls.model_fields:
+        variable = cls.prefix + name.upper()
+        value = ours.get(variable)
+        if name in secrets:
+            value = _secret(variable, ours, process.get("CREDENTIALS_DIRECTORY"))
+        if value is not None and value.strip() != "":
+            values[name] = value
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise _first_problem(cls, error.errors(include_url=False, include_context=True)) from None
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or SecretStr in get_args(annotation)
+
+
+def _read_env_file(cls: type[ProgramSettings], env_file: Path | None) -> dict[str, str]:
+    path = env_file or cls.default_env_file
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        if env_file is None:
+            return {}
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            "--env-file", f"{path} cannot be read ({reason})", "name a readable file"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("--env-file", f"{path} is not UTF-8 text", "save it as UTF-8") from None
+    return dict(_assignments(path, text))
+
+
+def _assignments(path: Path, text: str) -> Iterable[tuple[str, str]]:
+    """Yield the assignments of a file in the format of systemd's ``EnvironmentFile=`` (systemd.exec(5))."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped[0] in "#;":
+            continue
+        name, equals, value = stripped.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ConfigurationError(f"{path}:{number}", "is not NAME=value", "write one assignment per line")
+        yield name.strip(), _unquote(value.strip())
+
+
+def _unquote(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value
+
+
+def _refuse_unknown(cls: type[ProgramSettings], ours: Mapping[str, str], secrets: set[str]) -> None:
+    known = {cls.prefix + name.upper() for name in cls.model_fields}
+    known |= {cls.prefix + name.upper() + "_FILE" for name in secrets}
+    for variable in sorted(set(ours) - known):
+        close = difflib.get_close_matches(variable, known, n=1, cutoff=0.6)
+        fix = f"did you mean {close[0]}?" if close else "remove it, or see --help for the variables there are"
+        raise ConfigurationError(variable, "is not a variable of this program", fix)
+
+
+def _secret(variable: str, ours: Mapping[str, str], credentials: str | None) -> str | None:
+    """Return the secret from exactly one of the variable, its ``_FILE`` and the systemd credential."""
+    file_variable = variable + "_FILE"
+    if ours.get(variable) and ours.get(file_variable):
+        raise ConfigurationError(variable, f"is set together with {file_variable}", "keep one of the two")
+    if ours.get(variable):
+        return ours[variable]
+    if ours.get(file_variable):
+        return _read_secret(file_variable, Path(ours[file_variable]))
+    if credentials is not None:
+        path = Path(credentials, variable.lower())
+        if path.exists():
+            return _read_secret(variable, path)
+    return None
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            variable, f"{path} cannot be read ({reason})", "name a readable file"
+        ) from None
+    if len(content) > MAX_SECRET_BYTES:
+        raise ConfigurationError(
+            variable, f"{path} is over 64 KiB", "name the file that holds only the secret"
+        )
+    try:
+        return content.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigurationError(variable, f"{path} is not UTF-8 text", "save the secret as UTF-8") from None
+
+
+def _first_problem(cls: type[ProgramSettings], errors: list[ErrorDetails]) -> ConfigurationError:
+    """Name the first problem; pydantic's own text never holds the value because inputs are hidden."""
+    error = errors[0]
+    raised = error.get("ctx", {}).get("error")
+    if isinstance(raised, ConfigurationError):
+        return raised
+    where = str(error["loc"][0]).upper() if error["loc"] else ""
+    if error["type"] == "missing":
+        return ConfigurationError(
+            cls.prefix + where, "is not set", "set it in the environment or the --env-file"
+        )
+    problem, _, fix = str(raised or error["msg"]).partition("; ")
+    return ConfigurationError(cls.prefix + where, problem, fix or "see --help for what it may hold")
