@@ -1,0 +1,81 @@
+"""Waits between dials: jitter, ceilings, what ends an outage."""
+
+import random
+
+from agent.backoff import SLOW_SECONDS, Backoff
+
+
+def highest(delay_factor=0.999_999):
+    return Backoff(dice=lambda: delay_factor)
+
+
+def test_the_first_retry_is_jittered_too():
+    waits = {Backoff(dice=random.Random(seed).random).failed(0.0) for seed in range(50)}
+
+    assert len(waits) == 50
+    assert all(0 <= wait < 2 for wait in waits)
+
+
+def test_the_ceiling_doubles_up_to_eight_seconds():
+    backoff = highest()
+
+    waits = [round(backoff.failed(float(second))) for second in range(6)]
+
+    assert waits == [2, 4, 8, 8, 8, 8]
+
+
+def test_after_ten_minutes_of_outage_the_ceiling_is_a_minute():
+    backoff = highest()
+    for second in range(30):
+        backoff.failed(float(second))
+
+    assert round(backoff.failed(599.0)) == 8
+    assert round(backoff.failed(600.0)) == 60
+
+
+def test_a_link_that_drops_within_a_minute_does_not_end_the_outage():
+    backoff = highest()
+    backoff.failed(0.0)
+    backoff.failed(1.0)
+    backoff.opened(2.0)
+
+    assert round(backoff.failed(61.9)) == 8
+
+
+def test_a_link_that_was_stable_for_a_minute_ends_the_outage():
+    backoff = highest()
+    for second in range(5):
+        backoff.failed(float(second))
+    backoff.opened(10.0)
+
+    assert round(backoff.failed(70.0)) == 2
+
+
+def test_a_second_failure_after_a_stable_link_is_still_part_of_the_new_outage():
+    backoff = highest()
+    backoff.opened(0.0)
+    backoff.failed(100.0)
+
+    assert round(backoff.failed(101.0)) == 4
+
+
+def test_retry_after_is_obeyed_and_jittered_on_top():
+    assert Backoff(dice=lambda: 0.0).failed(0.0, retry_after=7.0) == 7.0
+    assert round(highest().failed(0.0, retry_after=7.0)) == 9
+
+
+def test_a_refusal_waits_a_minute_or_two_however_often_it_happens():
+    for dice in (0.0, 0.5, 0.999):
+        backoff = Backoff(dice=lambda dice=dice: dice)
+
+        waits = [backoff.refused(float(second)) for second in range(5)]
+
+        assert all(SLOW_SECONDS[0] <= wait <= SLOW_SECONDS[1] for wait in waits)
+
+
+def test_a_year_of_failures_does_not_overflow():
+    backoff = highest()
+    for second in range(5000):
+        backoff.failed(float(second))
+
+    assert round(backoff.failed(5000.0)) == 60
