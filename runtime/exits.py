@@ -14,6 +14,7 @@ DENIED = 1
 USAGE = 2
 UNAVAILABLE = 69
 CONFIGURATION = 78
+INTERRUPTED = 130
 
 
 class CommandFailed(Exception):
@@ -33,31 +34,22 @@ class CommandFailed(Exception):
 
 def run_command(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status; every `CommandFailed` becomes one line on stderr."""
+    command = typer.main.get_command(app)
+    words = None if arguments is None else list(arguments)
     try:
-        result = typer.main.get_command(app).main(
-            args=list(arguments) if arguments is not None else None, prog_name=program, standalone_mode=False
-        )
+        result = command.main(args=words, prog_name=program, standalone_mode=False)
     except CommandFailed as failure:
         sys.stderr.write(f"{program}: {failure.line}\n")
         return failure.status
-    except typer.Exit as leave:
-        return int(leave.exit_code)
-    except typer.Abort:
-        return DENIED
+    except typer.TyperException as wrong:  # usage: shows itself, with the command's own help line
+        show = getattr(wrong, "show", None)
+        if show is None:
+            sys.stderr.write(f"{program}: {wrong}\n")
+        else:
+            show()
+        return wrong.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
     except BrokenPipeError:
-        return OK
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        return _usage_or_raise(error, program)
+        return OK  # the reader of our output has seen enough
     return result if isinstance(result, int) else OK
-
-
-def _usage_or_raise(error: Exception, program: str) -> int:
-    # Typer's own usage errors know how to show themselves; their class has moved between its versions,
-    # so they are recognised by what they can do.
-    show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
-    if callable(show) and isinstance(status, int):
-        show()
-        return status
-    raise error from None if not program else error.__cause__

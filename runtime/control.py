@@ -1,0 +1,92 @@
+"""The control socket: how a command talks to the running program.
+
+A unix socket (0600) in the state directory that speaks HTTP: ``POST /<command>`` with a JSON object in and
+out. The file's mode is the login: who may open it may command the program.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from runtime.exits import DENIED, UNAVAILABLE, CommandFailed
+
+log = structlog.get_logger()
+
+SOCKET_NAME = "control.sock"
+MAX_BODY_BYTES = 1024 * 1024
+
+Command = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+class NotRunning(CommandFailed):
+    """Nothing answers on the control socket."""
+
+    status = UNAVAILABLE
+
+
+async def serve_control(directory: Path, commands: Mapping[str, Command]) -> None:
+    """Serve `commands` on ``control.sock`` in `directory` until cancelled.
+
+    A command that raises `CommandFailed` is answered with its line and status.
+    """
+    path = directory / SOCKET_NAME
+    application = web.Application(client_max_size=MAX_BODY_BYTES)
+    for name, command in commands.items():
+        application.router.add_post(f"/{name}", _answer(command))
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)  # the socket is born 0600: a later chmod would leave a gap
+        try:
+            await web.UnixSite(runner, str(path)).start()
+        finally:
+            os.umask(before)
+        await asyncio.Event().wait()  # no deadline: this is the listener's whole life
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)
+
+
+def call(
+    directory: Path, command: str, arguments: Mapping[str, Any] | None = None, *, seconds: float = 70
+) -> dict[str, Any]:
+    """Send `command` to the program whose state directory is `directory` and return its answer.
+
+    Raises `NotRunning`, or `CommandFailed` with what the program said.
+    """
+    return asyncio.run(_call(directory / SOCKET_NAME, command, dict(arguments or {}), seconds))
+
+
+async def _call(path: Path, command: str, arguments: dict[str, Any], seconds: float) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
+            session.post(f"http://control/{command}", json=arguments) as answer,
+        ):
+            content = await answer.json()
+    except TimeoutError:
+        raise NotRunning(f"no answer on {path} within {seconds:g} s; see the program's log") from None
+    except (aiohttp.ClientError, OSError):
+        raise NotRunning(f"nothing is running on {path}; start the program, or check *_STATE_DIR") from None
+    if answer.status != web.HTTPOk.status_code:
+        raise CommandFailed(str(content.get("failed", "refused")), int(content.get("status", DENIED)))
+    return dict(content)
+
+
+def _answer(command: Command) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(dict(await command(await request.json())))
+        except CommandFailed as failure:
+            content = {"failed": failure.line, "status": failure.status}
+            return web.json_response(content, status=web.HTTPConflict.status_code)
+
+    return answer

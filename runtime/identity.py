@@ -1,0 +1,54 @@
+"""Who a command acts as: run as root, it becomes the owner of the program's state directory.
+
+Otherwise ``sudo jira-gateway tokens create`` would leave files behind that the service cannot read.
+"""
+
+import os
+import pwd
+from pathlib import Path
+
+from runtime.exits import UNAVAILABLE, CommandFailed
+
+
+def act_as_owner(directory: Path) -> None:
+    """Drop from root to the owner of `directory` when it exists and belongs to somebody else."""
+    if os.geteuid() != 0 or not directory.exists():
+        return
+    owner = directory.stat()
+    if owner.st_uid == 0:
+        return
+    groups = _groups_of(owner.st_uid, owner.st_gid)
+    os.setgroups(groups)
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+
+
+def actor() -> str:
+    """Return who runs this command, for the audit log."""
+    return _name_of(os.getuid())
+
+
+def ensure_state_directory(directory: Path) -> None:
+    """Create `directory` with mode 0700 when it is missing; raises `CommandFailed` when that is refused."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CommandFailed(
+            f"state directory {directory} cannot be made ({reason}); create it or choose another *_STATE_DIR",
+            UNAVAILABLE,
+        ) from None
+
+
+def _groups_of(uid: int, gid: int) -> list[int]:
+    try:
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        return [gid]
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
