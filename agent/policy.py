@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 from jira_api.decisions import Credentials, Decision
 from jira_api.profiles import NEVER, PROFILES
 from jira_api.profiles import profile_rules as rules_of_profiles
-from jira_api.rules import InvalidRule, RequestTarget, Rule, RuleSet
+from jira_api.rules import InvalidRule, RequestTarget, Rule, RuleSet, evaluate
 
 MAX_POLICY_BYTES = 1024 * 1024
 
@@ -60,7 +60,7 @@ class Policy:
 
     def decide(self, method: bytes, target: RequestTarget, credentials: Credentials) -> Decision:
         """Decide about one request whose target the canonicaliser has read."""
-        return self.rules.evaluate(method, target, credentials=credentials)
+        return evaluate(self.rules, method, target, credentials=credentials)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return every rule as plain data, in the order of evaluation, for `policy show`."""

@@ -54,7 +54,7 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]], *, caller_credentia
     return [header for header in headers if (name := header[0].lower()) not in refused and not name.startswith(_OURS)]
 
 
-def is_oauth1_signed(authorization: bytes | None, query: bytes) -> bool:
+def is_oauth1(authorization: bytes | None, query: bytes) -> bool:
     """Tell whether the request is signed with OAuth 1.0a: its signature covers a URL that we change."""
     if authorization is not None and _OAUTH1_HEADER.match(authorization):
         return True

@@ -5,8 +5,6 @@ evaluates read-only tokens with the same rules. Paths are relative to Jira's bas
 Jira 8.4 and the agile 1.0 reference).
 """
 
-from functools import cache
-
 from jira_api.rules import METHODS, Rule, RuleSet
 
 _READ = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -118,7 +116,5 @@ def profile_rules(names: tuple[str, ...]) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(rule for name in names for rule in PROFILES[name]))
 
 
-@cache
-def read_only_rules() -> RuleSet:
-    """The compiled `read-only` profile: what a read-only token may do at the gateway."""
-    return RuleSet(PROFILES["read-only"], NEVER)
+# What a read-only token may do at the gateway, compiled.
+READ_ONLY = RuleSet(PROFILES["read-only"], NEVER)

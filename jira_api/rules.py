@@ -164,39 +164,54 @@ class RuleSet:
         }
         self._never = _Index([_CompiledRule(rule, ignore_case=True) for rule in never])
 
-    def evaluate(self, method: bytes, target: RequestTarget, *, credentials: Credentials) -> Decision:
-        """Decide about one request; `method` is the exact token, `target` has passed the canonicaliser."""
+    def candidates(self, method: bytes, segments: tuple[str, ...]) -> "tuple[_CompiledRule, ...] | None":
+        """Return the rules of `method` that may match a path of these segments, None for an unknown method."""
         index = self._by_method.get(method)
-        if index is None:
-            return _UNKNOWN_METHOD
-        if target.query:
-            overrides = credential_query_names(target.query)
-            if overrides:
-                return Deny(f"the query parameter {overrides[0]} is never allowed")
-        segments = target.segments
-        path = "/" + "/".join(segments) if segments else ""
-        refusal: Deny | None = None
-        for candidate in index.candidates(segments):
-            if candidate.matches(path) is None:
-                continue
-            refusal = self._objection(candidate.rule, path, target, credentials)
-            if refusal is None:
-                return candidate.allow
-        return refusal or _NO_RULE
+        return None if index is None else index.candidates(segments)
 
-    def _objection(self, rule: Rule, path: str, target: RequestTarget, credentials: Credentials) -> Deny | None:
-        """Return why a rule whose method and path match still does not admit the request."""
-        if rule.guarded:
-            for never in self._never.candidates(tuple(map(str.lower, target.segments[:2]))):
-                if never.matches(path):
-                    return Deny(f"no built-in profile allows {never.rule.path}", never.rule.id)
-        if rule.caller_only and credentials != "caller":
-            return Deny("allowed only with the caller's own credentials", rule.id)
-        if rule.query:
-            violated = _query_violation(rule.query, target.query)
-            if violated is not None:
-                return Deny(f"the query parameter {violated} is outside what rule {rule.id} allows", rule.id)
+    def never(self, path: str, segments: tuple[str, ...]) -> Rule | None:
+        """Return the rule of the never-list that a path falls under."""
+        for candidate in self._never.candidates(tuple(map(str.lower, segments[:2]))):
+            if candidate.matches(path):
+                return candidate.rule
         return None
+
+
+def evaluate(rules: RuleSet, method: bytes, target: RequestTarget, *, credentials: Credentials) -> Decision:
+    """Decide about one request; `method` is the exact token, `target` has passed the canonicaliser."""
+    segments = target.segments
+    candidates = rules.candidates(method, segments)
+    if candidates is None:
+        return _UNKNOWN_METHOD
+    if target.query:
+        overrides = credential_query_names(target.query)
+        if overrides:
+            return Deny(f"the query parameter {overrides[0]} is never allowed")
+    path = "/" + "/".join(segments) if segments else ""
+    refusal: Deny | None = None
+    for candidate in candidates:
+        if candidate.matches(path) is None:
+            continue
+        rule = candidate.rule
+        never = rules.never(path, segments) if rule.guarded else None
+        if never is not None:
+            refusal = Deny(f"no built-in profile allows {never.path}", never.id)
+            continue
+        refusal = _objection(rule, target.query, credentials)
+        if refusal is None:
+            return candidate.allow
+    return refusal or _NO_RULE
+
+
+def _objection(rule: Rule, query: bytes, credentials: Credentials) -> Deny | None:
+    """Return why a rule whose method and path match still does not admit the request."""
+    if rule.caller_only and credentials != "caller":
+        return Deny("allowed only with the caller's own credentials", rule.id)
+    if rule.query:
+        violated = _query_violation(rule.query, query)
+        if violated is not None:
+            return Deny(f"the query parameter {violated} is outside what rule {rule.id} allows", rule.id)
+    return None
 
 
 class _Index:
