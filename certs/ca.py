@@ -57,19 +57,18 @@ def create_authority(now: datetime, lifetime: timedelta | None = None) -> Author
     return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
-def restore_authority(certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Authority:
-    """Put a stored CA together again; of a bundle, the first certificate is the one that signs.
+def restore_authority(bundle_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Authority:
+    """Put a stored CA together again: the certificate of the bundle that belongs to the key.
 
     Raises:
         CertificateRejected: the PEM is malformed.
-        AuthorityUnfit: it is no CA, or the key is another one's.
+        AuthorityUnfit: no CA certificate in it belongs to the key.
     """
-    certificate = read_certificates(certificate_pem)[0]
-    if not is_ca(certificate):
-        raise AuthorityUnfit("this certificate may not sign others", "give the CA's certificate")
-    if public_der(certificate.public_key()) != public_der(key.public_key()):
-        raise AuthorityUnfit("the CA's key does not belong to its certificate", "restore both from the same backup")
-    return Authority(certificate, key)
+    own = public_der(key.public_key())
+    for certificate in read_certificates(bundle_pem):
+        if is_ca(certificate) and public_der(certificate.public_key()) == own:
+            return Authority(certificate, key)
+    raise AuthorityUnfit("the CA's key does not belong to its certificate", "restore both from the same backup")
 
 
 def sign_server(

@@ -99,22 +99,50 @@ def server_names(certificate: x509.Certificate) -> list[str]:
     """Return the DNS names and IP addresses of a server certificate, in its order; empty for others."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound):
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return []
     return [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)]
+
+
+def is_server(certificate: x509.Certificate) -> bool:
+    """Tell whether TLS clients accept the certificate from a server."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    return ExtendedKeyUsageOID.SERVER_AUTH in usages
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
     """Tell whether the certificate may sign others."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, x509.ExtensionNotFound):
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return False
 
 
 def issuer_of(certificate: x509.Certificate, bundle: Sequence[x509.Certificate]) -> x509.Certificate | None:
     """Return the CA of the bundle that signed the certificate, or None."""
     return next((ca for ca in bundle if is_ca(ca) and _signed_by(certificate, ca)), None)
+
+
+def describe(certificate: x509.Certificate) -> dict[str, object]:
+    """Return what people and programs want to know of a certificate, ready for JSON."""
+    if is_ca(certificate):
+        who: dict[str, object] = {"kind": "ca"}
+    elif is_server(certificate):
+        who = {"kind": "server", "hosts": server_names(certificate)}
+    else:
+        identity = read_agent_certificate(certificate).identity
+        who = {"kind": "agent", "agent": identity.name, "instance": identity.instance}
+    return who | {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial": serial_hex(certificate.serial_number),
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+        "fingerprint": fingerprint(certificate).hex(),
+    }
 
 
 def _signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:

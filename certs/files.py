@@ -27,7 +27,7 @@ def private_directory(path: Path) -> Path:
         FileUnusable: it cannot be made, or is no directory.
     """
     try:
-        path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        _make_directory(path)
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         raise _unusable(path, error) from error
@@ -117,6 +117,17 @@ def _check_plain(path: Path, status: os.stat_result) -> None:
         raise FileUnusable(path, f"is larger than {MAX_FILE_BYTES} bytes", "name a PEM file")
 
 
+def _make_directory(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=PRIVATE_DIRECTORY)
+    except FileExistsError:
+        return
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def _write(path: Path, content: bytes, mode: int, *, replace: bool) -> None:
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
@@ -140,6 +151,10 @@ def _write_scratch(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)  # whatever the umask took away
+        if os.geteuid() == 0:
+            # What root writes for a service belongs to the service: to whoever owns the directory.
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         file.write(content)
         file.flush()
         os.fsync(descriptor)

@@ -46,13 +46,13 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey, *, replace: bool = Fa
     write_private(path, key_to_pem(key), replace=replace)
 
 
-def write_pair(path: Path, key: ec.EllipticCurvePrivateKey, chain_pem: bytes) -> None:
+def write_pair(path: Path, key: ec.EllipticCurvePrivateKey, chain_pem: bytes, *, replace: bool = True) -> None:
     """Write key and certificate chain into one 0600 file, replacing both at once.
 
     Raises:
-        PrivateFileExposed, FileUnusable: see certs.files.write_private().
+        FileExists, PrivateFileExposed, FileUnusable: see certs.files.write_private().
     """
-    write_private(path, key_to_pem(key) + chain_pem)
+    write_private(path, key_to_pem(key) + chain_pem, replace=replace)
 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:

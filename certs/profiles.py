@@ -87,11 +87,15 @@ def validity(profile: Profile, now: datetime, lifetime: timedelta | None = None)
     span = profile.lifetime if lifetime is None else lifetime
     if not profile.shortest <= span <= profile.longest:
         raise AuthorityUnfit(
-            f"a lifetime of {span} is not allowed for this kind of certificate ({profile.kind})",
-            f"choose between {profile.shortest} and {profile.longest}",
+            f"a lifetime of {_shown(span)} is not allowed for this kind of certificate ({profile.kind})",
+            f"choose between {_shown(profile.shortest)} and {_shown(profile.longest)}",
         )
     start = now.replace(microsecond=0)
     return start - BACKDATE, start + span
+
+
+def _shown(span: timedelta) -> str:
+    return f"{span.days}d" if span >= timedelta(days=1) else f"{span / timedelta(hours=1):.3g}h"
 
 
 def common_name(text: str) -> x509.Name:

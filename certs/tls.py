@@ -20,7 +20,7 @@ ALPN = ["http/1.1"]  # what a websocket upgrade is spoken in
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Where a gateway keeps its certificate chain, its key (may be the same file), and the CAs whose agents it admits."""
+    """Where a gateway keeps its certificate chain, its key (perhaps in the same file), and the CAs of its agents."""
 
     certificate: Path
     key: Path

@@ -1,0 +1,199 @@
+"""A CA kept in a directory: what `jira-certs` works on, and what a gateway with hand-made certificates reads.
+
+    ca.key         the key that signs (0600, may be taken offline once nothing is to be signed)
+    ca.pem         every CA to trust: the one that signs, and older ones during a rotation
+    revoked.json   the deny-list (certs.revocation); absent while nothing is revoked
+
+Changes are serialised by a lock on the directory, and each file is replaced atomically.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from certs.ca import Authority, create_authority, restore_authority, sign_agent, sign_server
+from certs.certificates import (
+    fingerprint,
+    is_server,
+    issuer_of,
+    read_agent_certificate,
+    read_certificates,
+    server_names,
+    to_pem,
+)
+from certs.csr import make_csr
+from certs.errors import AuthorityUnfit, CertificateRejected, FileExists, FileUnusable
+from certs.files import PRIVATE_FILE, private_directory, read_public, write_public
+from certs.identity import AgentIdentity
+from certs.keys import make_key, read_key, write_key, write_pair
+from certs.renewal import is_expired
+from certs.revocation import DenyList
+
+Sign = Callable[[bytes], x509.Certificate]  # from a signing request
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a certificate is wanted: into which file, for whose key (None: make one here), for how long (None: usual)."""
+
+    out: Path
+    csr: bytes | None = None
+    lifetime: timedelta | None = None
+
+
+class CaDirectory:
+    """One CA on disk. The methods raise the types of certs.errors; each says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.key_path = path / "ca.key"
+        self.bundle_path = path / "ca.pem"
+        self.deny_list_path = path / "revoked.json"
+
+    def __repr__(self) -> str:
+        return f"CaDirectory({self.path})"
+
+    def create(self, now: datetime, lifetime: timedelta | None = None) -> Authority:
+        """Make a new CA here; refuses (FileExists) to touch one that is there."""
+        private_directory(self.path)
+        with self._locked():
+            for path in (self.bundle_path, self.key_path):
+                if path.exists():
+                    raise FileExists(path)
+            authority = create_authority(now, lifetime)
+            write_key(self.key_path, authority.key)
+            write_public(self.bundle_path, authority.pem, replace=False)
+        return authority
+
+    def authority(self) -> Authority:
+        """Return the CA that signs."""
+        return restore_authority(read_public(self.bundle_path), read_key(self.key_path))
+
+    def bundle(self) -> list[x509.Certificate]:
+        """Return every CA to trust."""
+        return read_certificates(read_public(self.bundle_path))
+
+    def deny_list(self) -> DenyList:
+        """Return the deny-list; empty when the file does not exist, an error when it cannot be understood."""
+        if not self.deny_list_path.exists():
+            return DenyList()
+        return DenyList.from_json(read_public(self.deny_list_path))
+
+    def issue_server(self, order: Order, hosts: list[str], now: datetime) -> x509.Certificate:
+        """Sign a certificate for a gateway with these host names and addresses, into a new file."""
+        authority = self.authority()
+        return _fulfil(order, lambda csr: sign_server(authority, csr, hosts, now, order.lifetime), replace=False)
+
+    def issue_agent(self, order: Order, identity: AgentIdentity, now: datetime) -> x509.Certificate:
+        """Sign a certificate for an agent instance, into a new file; refuses one that is revoked by name."""
+        if self.deny_list().denial(identity, serial=0):
+            raise _revoked(f"the agent {identity}")
+        authority = self.authority()
+        return _fulfil(order, lambda csr: sign_agent(authority, csr, identity, now, order.lifetime), replace=False)
+
+    def renew(self, order: Order, now: datetime) -> x509.Certificate:
+        """Replace the certificate in `order.out` by one with the same names and a new key.
+
+        Without a signing request the file must hold the key too, and both are replaced. Refuses what this CA did
+        not sign, what is expired and what is revoked.
+        """
+        content = read_public(order.out)
+        old = self._own(read_certificates(content)[0])
+        if is_expired(old.not_valid_after_utc, now):
+            raise CertificateRejected("the certificate is expired, and who holds its key may have changed", "issue one")
+        if order.csr is None and b"PRIVATE KEY-----" not in content:
+            raise FileUnusable(order.out, "holds no key", "give a signing request made where the new key is (--csr)")
+        return _fulfil(order, self._same_again(old, order.lifetime, now), replace=True)
+
+    def rotate(self, now: datetime, lifetime: timedelta | None = None) -> Authority:
+        """Make a new CA that signs from now on; the older ones stay trusted until distrust()."""
+        with self._locked():
+            bundle = [self.authority().certificate, *self.bundle()]
+            authority = create_authority(now, lifetime)
+            # The bundle first: a crash before the key leaves the old key with its certificate still in the bundle.
+            write_public(self.bundle_path, to_pem(list(dict.fromkeys([authority.certificate, *bundle]))))
+            write_key(self.key_path, authority.key, replace=True)
+        return authority
+
+    def distrust(self, ca_fingerprint: bytes) -> None:
+        """Take an older CA out of the bundle; never the one that signs."""
+        with self._locked():
+            bundle = self.bundle()
+            rest = [ca for ca in bundle if fingerprint(ca) != ca_fingerprint]
+            if len(rest) == len(bundle):
+                raise CertificateRejected("no CA here has this fingerprint", "see 'jira-certs show'")
+            if self.authority().certificate not in rest:
+                raise AuthorityUnfit("this is the CA that signs", "make a new one first: 'jira-certs renew DIR --ca'")
+            write_public(self.bundle_path, to_pem(rest))
+
+    def revoke_serial(self, serial: int) -> None:
+        """Deny one certificate."""
+        self._change_deny_list(lambda denied: denied.with_serial(serial))
+
+    def revoke_agent(self, name: str) -> None:
+        """Deny an agent (`name`), or one instance of it (`name/instance`)."""
+        agent, separator, instance = name.partition("/")
+        if separator:
+            identity = AgentIdentity(agent, instance)
+            self._change_deny_list(lambda denied: denied.with_instance(identity))
+        else:
+            self._change_deny_list(lambda denied: denied.with_agent(agent))
+
+    def serial_in(self, path: Path) -> int:
+        """Return the serial of the agent's certificate in a file, after checking that this CA signed it."""
+        certificate = self._own(read_certificates(read_public(path))[0])
+        return read_agent_certificate(certificate).serial
+
+    def _change_deny_list(self, change: Callable[[DenyList], DenyList]) -> None:
+        with self._locked():
+            write_public(self.deny_list_path, change(self.deny_list()).to_json())
+
+    def _own(self, certificate: x509.Certificate) -> x509.Certificate:
+        if issuer_of(certificate, self.bundle()) is None:
+            raise CertificateRejected("this CA did not sign that certificate", "name the directory of the one that did")
+        return certificate
+
+    def _same_again(self, old: x509.Certificate, lifetime: timedelta | None, now: datetime) -> Sign:
+        authority = self.authority()
+        if is_server(old):
+            return lambda csr: sign_server(authority, csr, server_names(old), now, lifetime)
+        agent = read_agent_certificate(old)
+        if self.deny_list().denies(agent):
+            raise _revoked(f"the certificate of {agent.identity}")
+        return lambda csr: sign_agent(authority, csr, agent.identity, now, lifetime)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the directory's lock: two commands at once must not lose one's change."""
+        try:
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        except OSError as error:
+            raise FileUnusable(self.path, f"cannot be changed ({error.strerror})", "check the path") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _fulfil(order: Order, sign: Sign, *, replace: bool) -> x509.Certificate:
+    if not replace and order.out.exists():
+        raise FileExists(order.out)
+    if order.csr is not None:
+        certificate = sign(order.csr)
+        write_public(order.out, to_pem([certificate]), replace=replace)
+        return certificate
+    key = make_key()
+    certificate = sign(make_csr(key))
+    write_pair(order.out, key, to_pem([certificate]), replace=replace)
+    return certificate
+
+
+def _revoked(what: str) -> CertificateRejected:
+    return CertificateRejected(f"{what} is revoked", "issue for another name or instance")
