@@ -1,0 +1,325 @@
+"""One request carried to Jira and its answer carried back: the agent's request path, synchronous throughout.
+
+`Carriage` is the caller's half (tunnel StreamReceiver) and `Answer` is Jira's (http1 ResponseReceiver).
+Together they hold one place in the limiter and one deadline, and give both back exactly once, in
+`Carriage.end`. Nothing here decides what may pass (agent.screening) and nothing waits: who is full is
+asked again by `on_writable`. Credit on the tunnel is returned only for bytes that Jira's socket has
+taken, so a slow Jira slows its caller and costs no memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import inf
+
+from agent.limiter import Admission, Limiter
+from agent.screening import Cleared, Screening
+from agent.tally import Tally
+from http1.client import Call, ClientPool
+from http1.errors import ClientFailure, FailureKind, UnsendableHead
+from http1.messages import Headers, ResponseHead
+from http1.sweep import Sweeper
+from jira_api.headers import response_headers
+from jira_api.webhook_registration import MAX_REGISTRATION_BYTES
+from tunnel.errors import ErrorCode, LocalProtocolError, Progress
+from tunnel.heads import RequestHead as StreamRequest
+from tunnel.heads import ResponseHead as StreamAnswer
+from tunnel.session import HIGH_WATER
+from tunnel.streams import Stream
+
+QUEUE_SECONDS = 5.0
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+_CODES = {
+    FailureKind.UNREACHABLE: ErrorCode.JIRA_UNREACHABLE,
+    FailureKind.TLS: ErrorCode.JIRA_TLS,
+    FailureKind.PROTOCOL: ErrorCode.JIRA_PROTOCOL,
+    FailureKind.CLOSED: ErrorCode.JIRA_PROTOCOL,
+}
+
+
+class State(Enum):
+    """Where a carriage is; CHECKING (a webhook registration is read whole) is passed through by few."""
+
+    WAITING = auto()
+    CHECKING = auto()
+    CARRYING = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class JiraSide:
+    """What every carriage needs of this process; `report` tells people of an exchange that failed."""
+
+    pool: ClientPool
+    limiter: Limiter
+    sweeper: Sweeper
+    tally: Tally
+    clock: Callable[[], float]
+    report: Callable[[StreamRequest, ErrorCode, str, str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request as the gateway sent it, what of it goes to Jira, and the rules by which that was decided."""
+
+    request: StreamRequest
+    cleared: Cleared
+    screening: Screening
+
+
+class Carriage:
+    """The caller's half of one exchange: StreamReceiver, limiter Waiter and sweeper item in one."""
+
+    __slots__ = (
+        "_answer", "_call", "_held", "_jira", "_order", "_owed", "_stream", "_trailers",
+        "deadline", "state", "timeout",
+    )  # fmt: skip
+
+    def __init__(self, stream: Stream, order: Order, jira: JiraSide) -> None:
+        self._stream = stream
+        self._order = order
+        self._jira = jira
+        self.timeout = order.request.timeout_ms / 1000 or DEFAULT_TIMEOUT_SECONDS
+        self.deadline = inf
+        self.state = State.WAITING
+        self._call: Call | None = None
+        self._answer = Answer(self, stream, jira, keeps_cookies=order.cleared.keeps_cookies)
+        self._held: list[bytes] = []  # body that came before there was a call
+        self._owed = 0  # bytes of body that came and whose credit was not returned yet
+        self._trailers: Headers | None = None  # set when the caller's half is complete
+
+    def __repr__(self) -> str:
+        return f"<Carriage stream={self._stream.id} {self.state.name} owed={self._owed} deadline={self.deadline:.1f}>"
+
+    def begin(self) -> None:
+        """Ask for a place towards Jira; call once."""
+        self._jira.sweeper.add(self)
+        admission = self._jira.limiter.enter(self)
+        if admission is Admission.ADMITTED:
+            self.admitted()
+        elif admission is Admission.QUEUED:
+            self.deadline = self._jira.clock() + QUEUE_SECONDS
+        else:
+            self.fail(ErrorCode.OVERLOADED, Progress.NOT_SENT, "too many requests wait for Jira at this agent")
+
+    def admitted(self) -> None:
+        """Go on: a place is ours (limiter Waiter)."""
+        if not self._order.cleared.needs_body_check:
+            self._start()
+            return
+        self.state = State.CHECKING
+        self.touch()
+        self._return_credit()
+        if self._trailers is not None:
+            self._check_registration()
+
+    # ---- the caller's half
+
+    def on_response(self, head: StreamAnswer) -> None:
+        """Ignore: only the opener of a stream gets an answer."""
+
+    def on_data(self, data: bytes) -> None:
+        """Pass on a piece of the request's body."""
+        self._owed += len(data)
+        call = self._call
+        if call is not None:
+            call.write(data)
+            self._after_write(call)
+            return
+        if self.state is State.ENDED:  # the answer is complete; what the caller still sends is not needed
+            self._return_credit()
+            return
+        self._held.append(data)
+        if self.state is State.CHECKING:
+            self._return_credit()
+            if sum(map(len, self._held)) > MAX_REGISTRATION_BYTES:
+                self.fail(ErrorCode.POLICY_DENIED, Progress.NOT_SENT, "the webhook registration is too large")
+
+    def on_end(self, trailers: Headers) -> None:
+        """Note that the caller's half is complete."""
+        self._trailers = trailers
+        if self._call is not None:
+            self._finish(self._call, trailers)
+        elif self.state is State.CHECKING:
+            self._check_registration()
+
+    def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:
+        """Free Jira at once: the caller hung up, its time is up, or the link is gone."""
+        del progress, detail
+        if self.state is not State.ENDED:
+            self._jira.tally.reset(code)
+            self.end(abort=True)
+
+    def on_writable(self) -> None:
+        """Go on reading Jira's answer: the tunnel has sent enough of it."""
+        if self._call is not None:
+            self._answer.resume(self._call)
+
+    # ---- towards Jira
+
+    def _start(self) -> None:
+        self.state = State.CARRYING
+        self._answer.sent_at = self._jira.clock()
+        try:
+            call = self._jira.pool.start(self._order.cleared.head, self._answer)
+        except UnsendableHead as error:
+            self.fail(ErrorCode.BAD_REQUEST, Progress.NOT_SENT, f"the request cannot be sent: {error.reason}")
+            return
+        if self.state is State.ENDED:  # the pool failed it at once
+            return
+        self._call = call
+        for data in self._held:
+            call.write(data)
+        self._held.clear()
+        if self._trailers is not None:
+            self._finish(call, self._trailers)
+        self._after_write(call)
+
+    def _finish(self, call: Call, trailers: Headers) -> None:
+        call.finish(trailers)
+        self._answer.sent_at = self._jira.clock()
+        self.touch()
+
+    def _after_write(self, call: Call) -> None:
+        if call.writable:
+            self._return_credit()
+        if self._trailers is None:
+            # While the caller is the slow one the clock stands still; while Jira does not take bytes it runs.
+            self.deadline = inf if call.writable else self._jira.clock() + self.timeout
+
+    def jira_writable(self) -> None:
+        """Return the credit of what Jira's socket has taken meanwhile."""
+        if self._call is not None:
+            self._after_write(self._call)
+
+    def pause(self) -> bool:
+        """Stop reading Jira's answer; the clock stands still, for now it is the caller who is slow."""
+        if self._call is None:
+            return False
+        self._call.pause()
+        self.deadline = inf
+        return True
+
+    def _return_credit(self) -> None:
+        if self._owed:
+            owed, self._owed = self._owed, 0
+            self._stream.consume(owed)
+
+    def _check_registration(self) -> None:
+        body = b"".join(self._held)
+        order = self._order
+        objection = order.screening.check_registration(order.request.method, body)
+        if objection is not None:
+            self.fail(objection.code, Progress.NOT_SENT, objection.detail)
+            return
+        order.cleared.head.body = len(body)  # what was checked is what is sent, in one piece
+        self._held = [body] if body else []
+        self._start()
+
+    # ---- the end
+
+    def touch(self) -> None:
+        """Give Jira its full time again."""
+        self.deadline = self._jira.clock() + self.timeout
+
+    def expire(self, now: float) -> None:
+        """Give up waiting (sweeper item)."""
+        del now
+        if self.state is State.WAITING:
+            self.fail(ErrorCode.OVERLOADED, Progress.NOT_SENT, "no place towards Jira became free in time")
+        elif self.state is State.CHECKING:
+            self.fail(ErrorCode.BAD_REQUEST, Progress.NOT_SENT, "the webhook registration did not arrive in time")
+        elif self.state is State.CARRYING:
+            progress = Progress.NOT_SENT if self._call is None else Progress(self._call.progress)
+            self.fail(ErrorCode.JIRA_TIMEOUT, progress, f"Jira gave no sign within {self.timeout:g} s")
+
+    def fail(self, code: ErrorCode, progress: Progress, detail: str) -> None:
+        """End the exchange with a reset."""
+        if self.state is State.ENDED:
+            return
+        self._jira.tally.reset(code)
+        self.end(abort=True)
+        self._stream.reset(code, progress, detail)
+        self._jira.report(self._order.request, code, detail, None)
+
+    def end(self, *, abort: bool) -> None:
+        """Give back place, deadline and credit, and on `abort` Jira's socket. Only the first call counts."""
+        if self.state is State.ENDED:
+            return
+        had_place = self.state is not State.WAITING
+        self.state = State.ENDED
+        call, self._call = self._call, None
+        self._held = []
+        self._jira.sweeper.discard(self)
+        if abort and call is not None:
+            call.abort()
+        elif not abort:
+            self._return_credit()
+        if had_place:
+            self._jira.limiter.release()
+        else:
+            self._jira.limiter.leave(self)
+
+
+class Answer:
+    """Jira's half of one exchange: http1 ResponseReceiver."""
+
+    __slots__ = ("_carriage", "_is_paused", "_jira", "_keeps_cookies", "_stream", "sent_at")
+
+    def __init__(self, carriage: Carriage, stream: Stream, jira: JiraSide, *, keeps_cookies: bool) -> None:
+        self._carriage = carriage
+        self._stream = stream
+        self._jira = jira
+        self._keeps_cookies = keeps_cookies
+        self._is_paused = False
+        self.sent_at = 0.0  # when the last byte of the request went to Jira, as far as it did
+
+    def on_response(self, head: ResponseHead) -> None:
+        """Pass on the head of the answer, with the microseconds that Jira took for it."""
+        microseconds = int((self._jira.clock() - self.sent_at) * 1_000_000)
+        headers = response_headers(head.headers, caller_credentials=self._keeps_cookies)
+        answer = StreamAnswer(head.status, headers, head.body, {b"jira-us": b"%d" % microseconds})
+        try:
+            self._stream.respond(answer)
+        except LocalProtocolError:  # larger than one frame; http1's own limits let a little more pass
+            self._carriage.fail(ErrorCode.JIRA_PROTOCOL, Progress.ANSWERED, "the head of Jira's answer is too large")
+        else:
+            self._carriage.touch()
+
+    def on_body(self, data: bytes) -> None:
+        """Pass on a piece of the answer; stop reading when the tunnel has enough of it."""
+        self._stream.send_data(data)
+        if self._is_paused:
+            return
+        if self._stream.queued_bytes > HIGH_WATER:
+            self._is_paused = self._carriage.pause()
+        else:
+            self._carriage.touch()
+
+    def on_end(self, trailers: Headers) -> None:
+        """Close the exchange in good order."""
+        try:
+            self._stream.send_end(trailers)
+        except LocalProtocolError:
+            self._carriage.fail(
+                ErrorCode.JIRA_PROTOCOL, Progress.ANSWERED, "the trailers of Jira's answer are too large"
+            )
+        else:
+            self._jira.tally.answered()
+            self._carriage.end(abort=False)
+
+    def on_writable(self) -> None:
+        """Note that Jira's socket takes bytes of the request again."""
+        self._carriage.jira_writable()
+
+    def on_failure(self, failure: ClientFailure) -> None:
+        """Pass on that there is no complete answer."""
+        self._carriage.fail(_CODES[failure.kind], Progress(failure.progress), failure.reason)
+
+    def resume(self, call: Call) -> None:
+        """Read on."""
+        if self._is_paused:
+            self._is_paused = False
+            self._carriage.touch()
+            call.resume()

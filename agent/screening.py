@@ -1,0 +1,139 @@
+"""Everything that is decided about a request before a byte of it goes to Jira. Pure: one call, one verdict.
+
+The order: one meaning for the target (http1.target), a login that may be used, the policy, the header
+allow-list, and Jira's credentials as the last header, in `_headers`: the one place where they are put on
+a request. What was checked is what is sent: the raw target follows the context path unchanged. A
+`Screening` is immutable; a reload makes a new one, so no request ever sees half of a policy.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.credentials import JiraCredentials
+from agent.policy import Policy
+from http1.messages import RequestHead
+from http1.target import AmbiguousTarget, Target, parse_target
+from jira_api.decisions import Deny
+from jira_api.headers import Headers, is_oauth1, request_headers
+from jira_api.webhook_registration import RegistrationRefused, registration_url, target_allowed
+from tunnel.errors import ErrorCode
+from tunnel.heads import RequestHead as StreamHead
+
+Login = Literal["agent", "gateway", "caller"]
+
+VIA = (b"Via", b"1.1 jira-tunnel")
+_LOGINS: dict[bytes | None, Login] = {b"agent": "agent", b"gateway": "gateway", b"caller": "caller"}
+_JSON = re.compile(rb'application/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request does not go to Jira. `detail` is one sentence for the caller, `rule` the policy rule at work."""
+
+    code: ErrorCode
+    detail: str
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The request may go to Jira as `head`; with `needs_body_check` only after `Screening.check_registration`."""
+
+    head: RequestHead
+    keeps_cookies: bool
+    needs_body_check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """The rules of this machine: policy, login, Jira's context path, and where webhooks may point."""
+
+    policy: Policy
+    credentials: JiraCredentials
+    context_path: bytes
+    webhook_targets: tuple[str, ...]
+    user_agent: bytes
+
+    def screen(self, head: StreamHead) -> Cleared | Refused:
+        """Return what goes to Jira, or why nothing does."""
+        try:
+            target = parse_target(head.target)
+        except AmbiguousTarget as error:
+            return Refused(ErrorCode.BAD_REQUEST, f"the request target is ambiguous: {error.reason}")
+        login = _LOGINS.get(head.meta.get(b"credentials"))
+        refused = self._check_login(login, head, target)
+        if login is None or refused is not None:
+            return refused or Refused(ErrorCode.BAD_REQUEST, "the gateway did not say whose credentials to use")
+        decision = self.policy.decide(head.method, target, login)
+        if isinstance(decision, Deny):
+            rule = f" (rule {decision.rule_id})" if decision.rule_id else ""
+            detail = f"the policy of this agent refused it: {decision.reason}{rule}"
+            return Refused(ErrorCode.POLICY_DENIED, detail, decision.rule_id)
+        if decision.needs_body_check and (objection := _unreadable(head)):
+            return Refused(ErrorCode.POLICY_DENIED, objection, decision.rule_id)
+        request = RequestHead(
+            method=head.method,
+            target=self.context_path + head.target,
+            headers=self._headers(head, login),
+            body=head.body,
+            keep_alive=True,
+            expect_continue=False,
+            http_1_0=False,
+            host=b"",  # the pool's own origin: no frame names a host
+        )
+        return Cleared(request, login == "caller", decision.needs_body_check)
+
+    def check_registration(self, method: bytes, body: bytes) -> Refused | None:
+        """Return why a webhook registration may not pass, None when it may."""
+        try:
+            url = registration_url(body)
+        except RegistrationRefused as error:
+            return Refused(ErrorCode.POLICY_DENIED, f"the policy of this agent refused {error.reason}")
+        if url is None:
+            # An update may leave the address as it is; a new webhook without one means nothing.
+            return None if method == b"PUT" else Refused(ErrorCode.POLICY_DENIED, "the webhook names no url")
+        if not target_allowed(url, self.webhook_targets):
+            detail = "the webhook's url is not under JIRA_AGENT_WEBHOOK_TARGETS of this agent"
+            return Refused(ErrorCode.POLICY_DENIED, detail)
+        return None
+
+    def _check_login(self, login: Login | None, head: StreamHead, target: Target) -> Refused | None:
+        authorization = _authorization(head.headers)
+        if is_oauth1(authorization, target.query):
+            detail = "OAuth 1.0a signs the URL, which the tunnel changes; use a personal access token or Basic"
+            return Refused(ErrorCode.BAD_REQUEST, detail)
+        if login == "agent" and not self.credentials.is_set:
+            # Sent without a login, Jira would answer 200 with what anonymous users may see: silently wrong.
+            detail = "this agent has no Jira credentials; set JIRA_AGENT_JIRA_TOKEN, or JIRA_USERNAME and JIRA_PASSWORD"
+            return Refused(ErrorCode.JIRA_LOGIN_REJECTED, detail)
+        if login == "gateway" and authorization is None:
+            return Refused(ErrorCode.BAD_REQUEST, "the gateway sent no credentials for this connection")
+        return None
+
+    def _headers(self, head: StreamHead, login: Login) -> Headers:
+        headers = request_headers(head.headers, caller_credentials=login == "caller")
+        headers.append((b"User-Agent", self.user_agent))
+        headers.append(VIA)
+        if login == "agent":
+            self.credentials.inject(headers)
+        elif login == "gateway":
+            headers.extend(header for header in head.headers if header[0].lower() == b"authorization")
+        return headers
+
+
+def _authorization(headers: Headers) -> bytes | None:
+    for name, value in headers:
+        if len(name) == 13 and name.lower() == b"authorization":
+            return value
+    return None
+
+
+def _unreadable(head: StreamHead) -> str | None:
+    """Return why Jira might read this registration's body otherwise than we do."""
+    fields = {name.lower(): value for name, value in head.headers}
+    if b"content-encoding" in fields:
+        return "a webhook registration must not be compressed"
+    if not _JSON.fullmatch(fields.get(b"content-type", b"")):
+        return "a webhook registration must be application/json in UTF-8"
+    return None

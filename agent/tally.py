@@ -1,0 +1,29 @@
+"""What the agent counts about requests: plain integers, one owner, read by status and metrics."""
+
+from collections import Counter
+
+from tunnel.errors import ErrorCode
+
+ANSWERED = "answered"
+
+
+class Tally:
+    """Outcomes of streams since the start: ``answered``, or the lower-case name of the reset's code."""
+
+    __slots__ = ("outcomes",)
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    def answered(self) -> None:
+        """Count an exchange that Jira answered to its end."""
+        self.outcomes[ANSWERED] += 1
+
+    def reset(self, code: ErrorCode) -> None:
+        """Count an exchange that ended with `code`, from either side."""
+        self.outcomes[code.name.lower()] += 1
+
+    @property
+    def denials(self) -> int:
+        """Requests that the policy refused."""
+        return self.outcomes[ErrorCode.POLICY_DENIED.name.lower()]
