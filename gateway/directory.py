@@ -33,7 +33,7 @@ class TokenGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ConnectionEntry:
     """A connection as the request path needs it.
 
     `authorization` is the header value for Jira with credentials `gateway`, else None. `agent` is None for a
@@ -53,7 +53,7 @@ class Route:
 class Directory:
     """One version of everything that is configured."""
 
-    __slots__ = ("_agents", "_instances", "_revoked_serials", "_routes", "_tokens", "version")
+    __slots__ = ("_agents", "_connections", "_instances", "_revoked_serials", "_tokens", "version")
 
     def __init__(self, snapshot: Snapshot, key: SecretKey) -> None:
         """Index the snapshot. A connection whose secret does not open is left out, and logged."""
@@ -61,11 +61,11 @@ class Directory:
         self._agents = {agent.name: agent for agent in snapshot.agents}
         self._instances = {(row.agent, row.instance): row for row in snapshot.instances}
         self._revoked_serials = frozenset(row.serial for row in snapshot.instances if row.revoked_at)
-        self._routes = dict(_routes(snapshot, key))
+        self._connections = dict(_connections(snapshot, key))
         self._tokens = dict(_tokens(snapshot))
 
     def __repr__(self) -> str:
-        return f"<Directory {self.version}: {len(self._routes)} connections, {len(self._agents)} agents>"
+        return f"<Directory {self.version}: {len(self._connections)} connections, {len(self._agents)} agents>"
 
     def token(self, presented: bytes, now: datetime) -> TokenGrant | None:
         """Return what this token may do, or None when it is unknown, expired or revoked."""
@@ -75,13 +75,13 @@ class Directory:
         grant, until = found
         return None if until is not None and until <= now else grant
 
-    def connection(self, name: str) -> Route | None:
+    def connection(self, name: str) -> ConnectionEntry | None:
         """Return the connection of this name."""
-        return self._routes.get(name)
+        return self._connections.get(name)
 
-    def connections_of(self, agent: str) -> list[Route]:
+    def connections_of(self, agent: str) -> list[ConnectionEntry]:
         """Return the connections that this agent carries."""
-        return [route for route in self._routes.values() if route.agent == agent]
+        return [entry for entry in self._connections.values() if entry.agent == agent]
 
     def revoked(self, agent: str, instance: str, serial: str) -> bool:
         """Say whether a certificate that our CA signed must be refused all the same.
@@ -140,18 +140,18 @@ def secret_place(connection: str) -> str:
     return f"connections/{connection}/sealed_secret"
 
 
-def _routes(snapshot: Snapshot, key: SecretKey) -> list[tuple[str, Route]]:
-    routes = []
+def _connections(snapshot: Snapshot, key: SecretKey) -> list[tuple[str, ConnectionEntry]]:
+    entries = []
     for row in snapshot.connections:
         try:
-            routes.append((row.name, _route(row, key)))
+            entries.append((row.name, _entry(row, key)))
         except WrongSecretKey as error:
             log.error("connection_unusable", connection=row.name, reason=str(error))  # noqa: TRY400 - the reason says it all
-    return routes
+    return entries
 
 
-def _route(row: Connection, key: SecretKey) -> Route:
-    return Route(
+def _entry(row: Connection, key: SecretKey) -> ConnectionEntry:
+    return ConnectionEntry(
         name=row.name,
         agent=row.agent,
         base_url=row.base_url,

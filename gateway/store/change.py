@@ -176,8 +176,10 @@ class Change:
             await self._insert(tables.token_connections, {"token": token.name, "connection": connection})
         await self.record("token.create", token.name, _describe(token))
 
-    async def rotate_token(self, name: str, secret_hash: str, *, keep_until: datetime | None) -> None:
-        """Give a token a new secret; the old one stays good until `keep_until` (None: not at all).
+    async def rotate_token(
+        self, name: str, secret_hash: str, *, expires_at: datetime | None, keep_until: datetime | None
+    ) -> None:
+        """Give a token a new secret and expiry; the old secret stays good until `keep_until` (None: not at all).
 
         Raises:
             NotFound: there is no such token, or it was revoked.
@@ -188,13 +190,14 @@ class Change:
             .where(row.name == name, row.revoked_at.is_(None))
             .values(
                 secret_hash=secret_hash,
+                expires_at=expires_at,
                 previous_hash=row.secret_hash if keep_until else None,
                 previous_expires_at=keep_until,
             )
         )
         if (await self._db.execute(query)).rowcount == 0:
             raise NotFound("live token", name)
-        detail = {"old_secret_until": keep_until.isoformat() if keep_until else None}
+        detail = {"expires_at": _text(expires_at), "old_secret_until": _text(keep_until)}
         await self.record("token.rotate", name, detail)
 
     async def revoke_token(self, name: str) -> None:
@@ -246,4 +249,8 @@ def _describe(token: Token) -> dict[str, Any]:
     shown = _visible(asdict(token))
     shown["connections"] = sorted(token.connections)
     shown["scopes"] = sorted(token.scopes)
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in shown.items()}
+    return shown | {"created_at": _text(token.created_at), "expires_at": _text(token.expires_at)}
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

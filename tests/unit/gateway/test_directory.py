@@ -87,11 +87,11 @@ def test_an_overlap_never_outlives_the_token():
 def test_a_basic_connection_has_its_header_ready_and_unprinted():
     sealed = KEY.seal(SecretBytes("pä:ss".encode()), secret_place("main"))
     row = Connection("main", "acme", Credentials.GATEWAY, username="bot", sealed_secret=sealed)
-    route = directory(connections=[row]).connection("main")
-    value = route.authorization.get_secret_value()
+    entry = directory(connections=[row]).connection("main")
+    value = entry.authorization.get_secret_value()
 
     assert value == b"Basic " + base64.b64encode("bot:pä:ss".encode())
-    assert value.decode() not in repr(route)
+    assert value.decode() not in repr(entry)
 
 
 def test_a_connection_without_user_name_is_a_bearer():
@@ -119,14 +119,14 @@ def test_one_secret_that_does_not_open_costs_only_its_own_connection():
 
     assert known.connection("broken") is None
     assert known.connection("main").agent == "acme"
-    assert [route.name for route in known.connections_of("acme")] == ["main"]
+    assert [entry.name for entry in known.connections_of("acme")] == ["main"]
 
 
 def test_a_direct_connection_has_no_agent():
     row = Connection("cloud", "direct", Credentials.CALLER, base_url="https://x.atlassian.net")
-    route = directory(connections=[row]).connection("cloud")
+    entry = directory(connections=[row]).connection("cloud")
 
-    assert (route.agent, route.base_url) == (None, "https://x.atlassian.net")
+    assert (entry.agent, entry.base_url) == (None, "https://x.atlassian.net")
 
 
 def test_an_enrolled_instance_may_pass():

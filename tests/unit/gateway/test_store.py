@@ -271,7 +271,7 @@ async def test_rotation_can_keep_the_old_secret_for_a_while(store):
     await seed(store)
     until = NOW + timedelta(hours=1)
     async with store.change("test", NOW) as change:
-        await change.rotate_token("ci", "new hash", keep_until=until)
+        await change.rotate_token("ci", "new hash", expires_at=None, keep_until=until)
 
     row = (await store.tokens())[0]
     assert (row.secret_hash, row.previous_hash, row.previous_expires_at) == ("new hash", "hash of ci", until)
@@ -280,8 +280,8 @@ async def test_rotation_can_keep_the_old_secret_for_a_while(store):
 async def test_rotation_without_overlap_forgets_the_old_secret(store):
     await seed(store)
     async with store.change("test", NOW) as change:
-        await change.rotate_token("ci", "new hash", keep_until=NOW)
-        await change.rotate_token("ci", "newest hash", keep_until=None)
+        await change.rotate_token("ci", "new hash", expires_at=NOW, keep_until=NOW)
+        await change.rotate_token("ci", "newest hash", expires_at=None, keep_until=None)
 
     row = (await store.tokens())[0]
     assert (row.secret_hash, row.previous_hash, row.previous_expires_at) == ("newest hash", None, None)
@@ -300,7 +300,7 @@ async def test_the_audit_trail_holds_every_change_and_no_secret(store):
     await seed(store)
     async with store.change("test", NOW) as change:
         await change.update_connection(connection(sealed_secret=b"sealed", credentials=Credentials.GATEWAY))
-        await change.rotate_token("ci", "new hash", keep_until=None)
+        await change.rotate_token("ci", "new hash", expires_at=None, keep_until=None)
         await change.revoke_token("ci")
         await change.remove_connection("main", force=True)
         await change.revoke_agent("acme")
