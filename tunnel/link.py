@@ -1,0 +1,283 @@
+"""Runs one Session on one websocket: the only file of the tunnel that does I/O.
+
+Three tasks: the reader never waits for a stream, the writer is the only one that sends, the watch pings and declares
+the link dead. A dead link is aborted, never closed politely: `ping()` and `close()` of a full websocket can wait
+for ever (tests/integration/test_link.py).
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+
+from tunnel.errors import CloseReason, ErrorCode, LinkClosed, RemoteProtocolError
+from tunnel.frames import KIB, MAX_MESSAGE, refuse
+from tunnel.heads import RequestHead
+from tunnel.session import Accept, Session
+from tunnel.streams import Stream, StreamReceiver
+
+SUBPROTOCOL: Final = "jira-tunnel.v1"
+# For dialer and listener alike. Own PINGs (no ping_interval), no deflate (25 MB/s), a small write buffer so that the
+# order of the outbox is the order on the wire, and room for one whole message.
+WEBSOCKET_OPTIONS: Final[dict[str, object]] = {
+    "compression": None,
+    "ping_interval": None,
+    "max_size": MAX_MESSAGE,
+    "write_limit": 64 * KIB,
+    "close_timeout": 1,
+}
+WRITE_TURN_BYTES: Final = 1024 * KIB  # then other tasks get the loop: send() does not yield while the buffer has room
+USER_TIMEOUT_MS: Final = 15_000
+NOTSENT_LOWAT: Final = 64 * KIB
+_DRAIN_POLL: Final = 0.02
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds. A dead link is known after `dead` plus one `tick`."""
+
+    hello: float = 5.0
+    ping: float = 5.0
+    dead: float = 15.0
+    tick: float = 1.0
+    farewell: float = 1.0
+
+
+class Link:
+    """One live websocket. `run` it once; everything else may be called from the same loop at any time."""
+
+    def __init__(
+        self,
+        websocket: Connection,
+        session: Session,
+        accept: Accept,
+        *,
+        on_settings: Callable[[dict[bytes, bytes]], None] | None = None,
+        timings: Timings = Timings(),
+    ) -> None:
+        """`accept` is called for every stream that the peer opens, and returns its receiver."""
+        self._websocket = websocket
+        self._session = session
+        self._timings = timings
+        self._clock = session.clock
+        self._output = asyncio.Event()
+        self._ended: LinkClosed | None = None  # why, as soon as we know it ourselves
+        self._last_in = self._last_out = self._last_ping = self.opened_at = self._clock()
+        self._is_sending = False
+        self.bytes_in = 0
+        self.bytes_out = 0
+        session.accept = accept
+        session.on_fault = self._report_fault
+        session.outbox.on_output = self._output.set
+        if on_settings is not None:
+            session.on_settings = on_settings
+
+    def __repr__(self) -> str:
+        return f"<Link {self._session!r} in={self.bytes_in} out={self.bytes_out}>"
+
+    @property
+    def load(self) -> int:
+        """Figure for choosing the link with the least work: open streams * 16 KiB + queued bytes."""
+        return self._session.load
+
+    @property
+    def is_usable(self) -> bool:
+        """HELLO is done, neither side drains, nothing is closed."""
+        return self._ended is None and self._session.is_usable
+
+    @property
+    def is_draining(self) -> bool:
+        """Either side has sent GOAWAY."""
+        return self._session.is_draining
+
+    draining = is_draining
+
+    @property
+    def streams(self) -> int:
+        """Open streams, of both sides."""
+        return self._session.streams
+
+    @property
+    def rtt(self) -> float | None:
+        """Round trip in seconds; None before the first."""
+        return self._session.round_trip
+
+    @property
+    def software(self) -> str:
+        """What the peer calls itself; empty before its HELLO."""
+        return self._session.peer.software if self._session.peer else ""
+
+    def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> Stream:
+        """Open a stream; see Session.open_stream.
+
+        Raises:
+            StreamRefused: not now.
+        """
+        return self._session.open_stream(head, receiver)
+
+    def announce(self, settings: dict[bytes, bytes]) -> None:
+        """Tell the peer news about us; its `on_settings` gets them."""
+        self._session.announce(settings)
+
+    def go_away(self, code: ErrorCode = ErrorCode.DRAINING, retry_after_ms: int = 0) -> None:
+        """Accept and open no more streams; those that are open finish."""
+        self._session.go_away(code, retry_after_ms)
+
+    async def drain(self, seconds: float) -> None:
+        """Go away, and return when no stream is open and everything is written, or when the time is up."""
+        self.go_away()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._ended is None and not self._is_quiet():  # noqa: ASYNC110 - the transport's buffer has no event
+                    await asyncio.sleep(_DRAIN_POLL)
+
+    def _is_quiet(self) -> bool:
+        is_written = not self._output.is_set() and not self._is_sending
+        return not self._session.streams and is_written and not self._websocket.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """Drop the link at once; `run` ends in the next turns of the loop."""
+        self._fail(LinkClosed(CloseReason.ABORTED))
+
+    async def run(self) -> None:
+        """Carry the session until the link is gone.
+
+        Raises:
+            LinkClosed: always, unless cancelled: why it is gone. Every open stream has had its on_reset by then.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write())
+                tasks.create_task(self._watch())
+                await self._read()  # in the body: only then is cancelling() exact below (Python 3.11)
+        except BaseExceptionGroup as group:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():  # cpython #116720: a cancellation must not be lost
+                raise asyncio.CancelledError from group
+            if group.split(_LinkEnded)[1] is not None:
+                raise
+        finally:
+            self._ended = self._ended or LinkClosed(CloseReason.ABORTED)
+            self._session.lose(str(self._ended))
+            self._websocket.transport.abort()
+        raise self._ended
+
+    async def _read(self) -> None:
+        websocket, session = self._websocket, self._session
+        try:
+            while True:
+                message = await websocket.recv()
+                self._last_in = self._clock()
+                self.bytes_in += len(message)
+                if isinstance(message, str):
+                    raise refuse("a text message")
+                session.receive(message)
+        except ConnectionClosed as error:
+            raise self._end(self._peer_closed(error)) from None
+        except RemoteProtocolError as error:
+            self._end(LinkClosed(CloseReason.PEER_ERROR, error.code, error.detail))
+            await self._say_goodbye(error)
+            raise _LinkEnded from None
+
+    def _peer_closed(self, error: ConnectionClosed) -> LinkClosed:
+        away = self._session.go_away_received
+        if away is not None:
+            return LinkClosed(CloseReason.PEER_WENT_AWAY, away.code, away.detail, away.retry_after_ms)
+        return LinkClosed(CloseReason.PEER_CLOSED, detail=str(error))
+
+    async def _say_goodbye(self, error: RemoteProtocolError) -> None:
+        """Tell the peer why, as far as it can be written in a second."""
+        self._session.go_away(error.code, detail=error.detail)
+        with suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(self._timings.farewell):
+                await self._websocket.send(self._session.take_message())
+                await self._websocket.close()
+
+    async def _write(self) -> None:
+        websocket, session = self._websocket, self._session
+        spent = 0
+        while True:
+            message = session.take_message()
+            if not message:
+                self._output.clear()
+                await self._output.wait()
+                spent = 0
+                continue
+            self._is_sending = True
+            try:
+                await websocket.send(message)
+            except ConnectionClosed as error:
+                raise self._end(self._peer_closed(error)) from None
+            self._is_sending = False
+            self._last_out = self._clock()
+            self.bytes_out += len(message)
+            spent += len(message)
+            if spent > WRITE_TURN_BYTES:
+                await asyncio.sleep(0)
+                spent = 0
+
+    async def _watch(self) -> None:
+        timings = self._timings
+        self._last_ping = self._clock()
+        while True:
+            asked = self._clock()
+            await asyncio.sleep(timings.tick)
+            now = self._clock()
+            if now - asked > 2 * timings.tick:
+                continue  # our own loop stood still: the peer's bytes may be waiting for us to read them
+            if self._session.peer is None and now - self.opened_at > timings.hello:
+                raise self._end(LinkClosed(CloseReason.NO_HELLO))
+            if now - self._last_in > timings.dead:
+                raise self._end(LinkClosed(CloseReason.SILENT))
+            if self._is_sending and now - self._last_out > timings.dead:
+                raise self._end(LinkClosed(CloseReason.STALLED))
+            if now - self._last_ping >= timings.ping and self._session.peer is not None:
+                self._last_ping = now
+                self._session.ping()
+
+    def _end(self, reason: LinkClosed) -> "_LinkEnded":
+        self._ended = self._ended or reason
+        return _LinkEnded()
+
+    def _fail(self, reason: LinkClosed) -> None:
+        self._end(reason)
+        self._websocket.transport.abort()
+
+    def _report_fault(self, stream: Stream, error: Exception) -> None:
+        _log.error("stream_receiver_failed", stream=stream.id, exc_info=error)
+
+
+class _LinkEnded(Exception):
+    """The link is over; `Link._ended` says why."""
+
+
+def tune_socket(sock: socket.socket) -> str | None:
+    """Set what the tunnel needs on a TCP socket; returns the congestion control in force, None where it has none.
+
+    bbr is worth 40 times of bulk at 0.5 % loss; an unprivileged process gets it only where the system lists it, so it
+    is asked for silently.
+    """
+    options = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", None), USER_TIMEOUT_MS),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", None), NOTSENT_LOWAT),
+    ]
+    for level, option, value in options:
+        if option is not None:
+            with suppress(OSError):
+                sock.setsockopt(level, option, value)
+    if not hasattr(socket, "TCP_CONGESTION"):
+        return None
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+    with suppress(OSError):
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    return None
