@@ -1,0 +1,143 @@
+"""A pool of keep-alive sockets towards one upstream server.
+
+It sends what it is given, once. It never retries, redirects, decodes or keeps cookies: whoever called knows from
+`Progress` whether trying again is safe.
+"""
+
+import asyncio
+import ssl
+
+from http1.call import Call
+from http1.encoding import encode_request
+from http1.errors import FailureKind
+from http1.messages import RequestHead
+from http1.origin import ClientLimits, Origin, ResponseReceiver
+from http1.sweep import NEVER, Sweeper
+from http1.upstream_socket import UpstreamSocket
+
+__all__ = ["Call", "ClientLimits", "ClientPool", "Origin", "ResponseReceiver"]
+
+_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+
+class ClientPool:
+    """The sockets towards one origin. `run` must be running for `start` to open new ones."""
+
+    def __init__(self, origin: Origin, sweeper: Sweeper, limits: ClientLimits | None = None) -> None:
+        self.origin = origin
+        self.deadline = NEVER
+        self._limits = limits if limits is not None else ClientLimits()
+        self._sweeper = sweeper
+        self._idle: list[UpstreamSocket] = []  # the one idle for the shortest time is last
+        self._open: set[UpstreamSocket] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def idle(self) -> int:
+        """Sockets without a call."""
+        return len(self._idle)
+
+    @property
+    def active(self) -> int:
+        """Sockets with a call."""
+        return len(self._open) - len(self._idle)
+
+    async def run(self) -> None:
+        """Own the connection attempts until cancelled; then every socket closes and every call fails."""
+        self._loop = asyncio.get_running_loop()
+        self._sweeper.add(self)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await self._loop.create_future()
+        finally:
+            self._group = None
+            self._sweeper.discard(self)
+            for upstream in list(self._open):
+                upstream.shut()
+
+    def start(self, head: RequestHead, receiver: ResponseReceiver) -> Call:
+        """Send a request: on an idle socket when its method allows, else on a new one.
+
+        The receiver is never called before this returns. Raises UnsendableHead.
+        """
+        call = Call(head.method, encode_request(head, self.origin.host_header), head.body, receiver)
+        upstream = self._take(head.method)
+        if upstream is not None:
+            upstream.begin(call)
+        elif self._group is not None:
+            self._group.create_task(self._connect(call))
+        else:
+            raise RuntimeError("ClientPool.start needs ClientPool.run")
+        return call
+
+    def expire(self, now: float) -> None:
+        """Close the sockets that were idle for too long."""
+        while self._idle and now - self._idle[0].idle_since > self._limits.idle_seconds:
+            self._idle[0].close()
+        self.deadline = now if self._idle else NEVER
+
+    def socket_idle(self, socket: UpstreamSocket) -> None:
+        """Keep a clean socket for the next call."""
+        socket.idle_since = self._time()
+        self._idle.append(socket)
+        self.deadline = self._sweeper.now
+        if len(self._idle) > self._limits.max_idle:
+            self._idle[0].close()
+
+    def socket_gone(self, socket: UpstreamSocket) -> None:
+        """Forget a socket."""
+        self._open.discard(socket)
+        if socket in self._idle:
+            self._idle.remove(socket)
+
+    def _take(self, method: bytes) -> UpstreamSocket | None:
+        limits = self._limits
+        allowed = limits.idle_seconds if method in _REPEATABLE else limits.idle_seconds_for_writes
+        while self._idle and self._time() - self._idle[-1].idle_since < allowed:
+            if self._idle[-1].is_reusable():
+                return self._idle.pop()
+            self._idle[-1].close()
+        return None
+
+    def _time(self) -> float:
+        return self._loop.time() if self._loop is not None else 0.0
+
+    async def _connect(self, call: Call) -> None:
+        """Open a socket for a call, or report why there is none."""
+        try:
+            upstream = await self._open_socket()
+        except TimeoutError:
+            seconds = self._limits.connect_seconds
+            call.fail(FailureKind.UNREACHABLE, f"{self._where()} did not accept a connection within {seconds:g} s.")
+        except ssl.SSLCertVerificationError as error:
+            call.fail(FailureKind.TLS, f"The certificate of {self._where()} was not accepted: {error.verify_message}.")
+        except ssl.SSLError as error:
+            call.fail(FailureKind.TLS, f"No TLS with {self._where()}: {error.reason or error}.")
+        except OSError as error:
+            call.fail(FailureKind.UNREACHABLE, f"{self._where()} cannot be reached: {error.strerror or error}.")
+        except asyncio.CancelledError:
+            call.fail(FailureKind.UNREACHABLE, "The connection pool is shutting down.")
+            raise
+        else:
+            if call.is_over:
+                self.socket_idle(upstream)
+            else:
+                upstream.begin(call)
+
+    async def _open_socket(self) -> UpstreamSocket:
+        origin = self.origin
+        async with asyncio.timeout(self._limits.connect_seconds):
+            _, upstream = await asyncio.get_running_loop().create_connection(
+                lambda: UpstreamSocket(self),
+                origin.host,
+                origin.port,
+                ssl=origin.tls,
+                server_hostname=origin.server_hostname if origin.tls is not None else None,
+                local_addr=(origin.local_address, 0) if origin.local_address else None,
+            )
+        self._open.add(upstream)
+        return upstream
+
+    def _where(self) -> str:
+        return f"{self.origin.host}:{self.origin.port}"

@@ -1,0 +1,104 @@
+"""Collect the bytes of one head, and let llhttp read its field lines.
+
+Pure. llhttp sees exactly one whole head and nothing after it: bodies, pipelined requests and upgrades therefore
+cannot move it out of step, and limits are checked before anything is parsed. Two parsers must agree: the start line
+is matched by our grammar and again by llhttp.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from http1.errors import MalformedMessage
+from http1.fields import SPECIAL, Framing
+
+if TYPE_CHECKING:
+    from http1.messages import Headers
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class HeadBuffer:
+    """Bytes until the empty line that ends a head."""
+
+    __slots__ = ("_buffer", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    @property
+    def unfinished(self) -> bytearray:
+        """The bytes of the head so far."""
+        return self._buffer
+
+    @property
+    def searched(self) -> int:
+        """Up to where `unfinished` was known before the last `take`."""
+        return self._searched
+
+    def take(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Add bytes; return (head with its empty line, what follows it) once the head is whole."""
+        if not self._buffer:
+            data = data.removeprefix(b"\r\n")  # one empty line before a message is forgiven (RFC 9112 section 2.2)
+            end = data.find(END_OF_HEAD)
+            if end >= 0:
+                return (data, b"") if end + 4 == len(data) else (data[: end + 4], data[end + 4 :])
+        return self._take_slowly(data)
+
+    def _take_slowly(self, data: bytes) -> tuple[bytes, bytes] | None:
+        self._searched = len(self._buffer)
+        self._buffer += data
+        end = self._buffer.find(END_OF_HEAD, max(0, self._searched - 3))
+        if end < 0:
+            return None
+        whole = bytes(self._buffer)
+        self._buffer.clear()
+        return whole[: end + 4], whole[end + 4 :]
+
+
+class FieldLines:
+    """The field lines of one whole head: those for us (`headers`) and those of this hop (`framing`)."""
+
+    __slots__ = ("complete", "framing", "headers")
+
+    def __init__(self) -> None:
+        self.headers: Headers = []
+        self.framing = Framing()
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        """Sort one field line (called by llhttp)."""
+        value = value.strip(b" \t") if value else b""
+        lowered = name.lower()
+        if lowered in SPECIAL:
+            self.framing.add(lowered, value)
+        else:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Note that llhttp saw the end of the head."""
+        self.complete = True
+
+
+def read_fields(
+    head: bytes, parser_class: type[httptools.HttpRequestParser | httptools.HttpResponseParser]
+) -> FieldLines:
+    """Read the field lines of one whole head. Raises MalformedMessage unless llhttp agrees that it is one."""
+    lines = FieldLines()
+    try:
+        parser_class(lines).feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass  # an upgrade is never accepted: the message is read as if it had not been asked for (RFC 9110 section 7.8)
+    except httptools.HttpParserError as error:
+        if isinstance(error.__context__, MalformedMessage):
+            raise error.__context__ from None
+        if not lines.complete:
+            raise MalformedMessage(f"the head is malformed: {error}") from error
+        # llhttp judged the framing fields after the end of the head; ours are judged by Framing, which is stricter.
+    if not lines.complete:
+        raise MalformedMessage("the head is malformed")
+    return lines

@@ -1,0 +1,59 @@
+"""Where requests go, within which bounds, and who hears of the answers."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Protocol
+
+from http1.errors import ClientFailure
+from http1.messages import Headers, ResponseHead
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One upstream server.
+
+    `host` is what is dialled, `host_header` what the server is told, `tls` None for plain HTTP.
+    """
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    server_hostname: str | None
+    host_header: bytes
+    local_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """Bounds of a pool, in seconds and sockets.
+
+    A socket that was idle for longer than a request's limit is not used for it: a healthy server may close an idle
+    socket at any moment, and a write cannot be repeated, so it goes only where that is very unlikely (brief 4.4).
+    """
+
+    connect_seconds: float = 5.0
+    idle_seconds: float = 5.0
+    idle_seconds_for_writes: float = 0.5
+    max_idle: int = 64
+
+
+class ResponseReceiver(Protocol):
+    """Who hears of one answer. Synchronous; must not raise.
+
+    Nothing is called after `on_end`, `on_failure` or `Call.abort`.
+    """
+
+    def on_response(self, head: ResponseHead) -> None:
+        """The final head of the answer."""
+
+    def on_body(self, data: bytes) -> None:
+        """Bytes of its body. After `pause` up to one more read (256 KiB) may come."""
+
+    def on_end(self, trailers: Headers) -> None:
+        """The answer is complete; called exactly once, also when it has no body, unless `on_failure` came before."""
+
+    def on_writable(self) -> None:
+        """The request's body may be written again."""
+
+    def on_failure(self, failure: ClientFailure) -> None:
+        """There is no complete answer, and there will be none; last callback."""

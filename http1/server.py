@@ -1,0 +1,352 @@
+"""One caller's socket: requests in order, one exchange at a time, every wait with a deadline.
+
+Owns the life of the socket: serving, lingering, closing. Framing of answers is exchange.py's, grammar is
+request_parser.py's. A caller that sends end-of-file while an answer is due has hung up: clients that wait for an
+answer do not half-close, a closed socket looks exactly the same, and Jira's time is to be freed at once.
+"""
+
+import asyncio
+import socket
+import struct
+from enum import Enum, auto
+from typing import Final, cast
+
+from http1.encoding import CONTINUE, encode_response
+from http1.errors import Rejection, RequestRejected
+from http1.exchange import Application, Exchange, ExchangeReceiver
+from http1.limits import Limits, OpenSockets
+from http1.messages import NO_BODY, STREAMED, Headers, RequestHead
+from http1.outbox import Outbox
+from http1.request_parser import RequestParser
+from http1.sweep import NEVER, Sweeper
+
+__all__ = ["Application", "Exchange", "ExchangeReceiver", "Limits", "OpenSockets", "ServerProtocol"]
+
+WRITE_BUFFER: Final = 256 * 1024
+MAX_PIPELINED: Final = 64 * 1024
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Phase(Enum):
+    """What the socket is there for."""
+
+    SERVING = auto()
+    LINGERING = auto()  # the last answer is out; what still comes is read, so that a reset does not destroy the answer
+    CLOSING = auto()  # the write buffer is flushed, then the socket closes
+
+
+class ServerProtocol(asyncio.Protocol):
+    """One caller's socket. Pass the listener's `sockets` to share a cap, a count and a drain."""
+
+    _transport: asyncio.Transport
+    _outbox: Outbox
+
+    def __init__(
+        self, application: Application, limits: Limits, sweeper: Sweeper, sockets: OpenSockets | None = None
+    ) -> None:
+        self.deadline = NEVER
+        self._application = application
+        self._limits = limits
+        self._sweeper = sweeper
+        self._sockets = sockets if sockets is not None else OpenSockets()
+        self._loop = asyncio.get_running_loop()
+        self._parser = RequestParser(self, limits.request)
+        self._peer = ""
+        self._phase = Phase.SERVING
+        self._exchange: Exchange | None = None  # until its request is complete and its answer is over
+        self._receiver: ExchangeReceiver | None = None  # until the answer is over
+        self._request_complete = False
+        self._parsing = False  # the parser is on the stack: the next request waits until it returns
+        self._writable = True
+        self._stalled_at = 0  # bytes that the caller had not taken when the stall was last judged
+        self._body_paused = False
+        self._reading = True
+        self._lingered_bytes = 0
+        self._linger_until = 0.0
+
+    # The transport calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket, unless there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._outbox = Outbox(self._loop, self._transport)
+        if not self._sockets.admit(self, self._limits.max_connections):
+            self._phase = Phase.CLOSING
+            self._transport.abort()
+            return
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._sweeper.add(self)
+        self.deadline = self._sweeper.now + self._limits.header_seconds
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The socket is gone, whoever closed it."""
+        self._phase = Phase.CLOSING
+        self._sockets.open.discard(self)
+        self._sweeper.discard(self)
+        self._outbox.clear()
+        self._hang_up()
+
+    def eof_received(self) -> bool:
+        """The caller sends no more: with an answer due, it has hung up."""
+        if self._exchange is None or self._exchange.is_over:
+            self._close()
+        else:
+            self._transport.abort()
+            self._hang_up()
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and start what can be started."""
+        if self._phase is Phase.SERVING:
+            self._advance(data)
+        else:
+            self._linger_on(len(data))
+
+    def pause_writing(self) -> None:
+        """The caller takes less than is sent to it."""
+        self._writable = False
+        if self._exchange is not None:
+            self._exchange.writable = False
+        self._arm()
+
+    def resume_writing(self) -> None:
+        """The caller's socket has room again."""
+        self._writable = True
+        self._arm()
+        if self._exchange is not None:
+            self._exchange.writable = True
+        if self._receiver is not None:
+            self._receiver.on_writable()
+
+    # The parser calls these.
+
+    def on_head(self, head: RequestHead) -> None:
+        """Begin an exchange."""
+        exchange = Exchange(self, head, self._peer, self._loop.time())
+        exchange.writable = self._writable
+        self._exchange = exchange
+        self._arm()
+        receiver = self._application.begin(exchange)
+        if exchange.is_over:
+            return
+        if receiver is None:
+            exchange.abort()
+            return
+        self._receiver = receiver
+        if head.expect_continue and not exchange.responded:
+            head.expect_continue = False
+            self._outbox.send([CONTINUE])
+
+    def on_body(self, data: bytes) -> None:
+        """Pass on a part of the body, or drop it when the answer is over."""
+        if self._exchange is not None:
+            self._exchange.request.expect_continue = False  # the caller did not wait for leave
+        if self._receiver is not None:
+            self._receiver.on_body(data)
+        if not self._body_paused:
+            self._arm()
+
+    def on_body_end(self, trailers: Headers) -> None:
+        """The request is complete."""
+        self._request_complete = True
+        self._arm()
+        if self._receiver is not None:
+            self._receiver.on_body_end(trailers)
+
+    # The exchange calls these.
+
+    def is_last_answer(self, exchange: Exchange) -> bool:
+        """Say whether the socket closes after this answer."""
+        request = exchange.request
+        if self._sockets.draining or not request.keep_alive:
+            return True
+        if self._request_complete or request.body in {NO_BODY, 0}:
+            return False
+        # A caller that was not told to continue may or may not send its body now: the next bytes would be ambiguous.
+        return request.expect_continue or request.body == STREAMED or request.body > self._limits.discard_bytes
+
+    def send(self, pieces: list[bytes]) -> None:
+        """Send a part of the answer."""
+        self._outbox.send(pieces)
+
+    def answer_done(self, exchange: Exchange) -> None:
+        """Go on: next request, rest of this one, or the end."""
+        self._receiver = None
+        self._outbox.flush()
+        self._body_paused = False
+        if self._request_complete:
+            if not self._parsing:
+                self._advance(b"")
+        elif exchange.closes and exchange.request.body not in {NO_BODY, 0}:
+            self._linger()
+        else:
+            self._update_reading()
+
+    def answer_broken(self, *, reset: bool) -> None:
+        """Close before the answer is complete; by a reset when its end would be the end of the stream."""
+        self._receiver = None
+        if reset:
+            self._reset()
+        else:
+            self._close()
+
+    def pause_body(self) -> None:
+        """Stop reading until `resume_body`."""
+        self._body_paused = True
+        self._arm()
+        self._update_reading()
+
+    def resume_body(self) -> None:
+        """Read again."""
+        self._body_paused = False
+        self._arm()
+        self._update_reading()
+
+    # The sweeper and the listener call these.
+
+    def expire(self, now: float) -> None:
+        """A wait took too long."""
+        if self._phase is Phase.LINGERING:
+            self._close()
+        elif self._phase is Phase.CLOSING or not self._writable:
+            self._judge_stall(now)
+        elif self._exchange is None and not self._parser.has_begun:
+            self._close()
+        elif self._exchange is not None and self._exchange.is_over:
+            self._reset()
+        else:
+            self._reject(
+                RequestRejected(Rejection.REQUEST_TIMEOUT, "The request did not arrive in time.", self._parser.request)
+            )
+
+    def close_when_idle(self) -> None:
+        """Close now when no request is under way."""
+        if self._exchange is None and not self._parser.has_begun:
+            self._close()
+
+    def abort(self) -> None:
+        """Close now, whatever is under way."""
+        self._transport.abort()
+
+    # The life of the socket.
+
+    def _advance(self, data: bytes) -> None:
+        """Feed the parser, and go on to the next request as long as exchanges end on the spot (no recursion)."""
+        had_begun = self._parser.has_begun
+        self._parsing = True
+        try:
+            if data:
+                self._parser.feed(data)
+            while self._exchange_is_over():
+                self._next_request()
+        except RequestRejected as rejected:
+            self._reject(rejected)
+        finally:
+            self._parsing = False
+        if self._parser.has_begun and not had_begun and self._phase is Phase.SERVING:
+            self.deadline = self._sweeper.now + self._limits.header_seconds
+        self._update_reading()
+
+    def _exchange_is_over(self) -> bool:
+        exchange = self._exchange
+        return exchange is not None and exchange.is_over and self._request_complete and self._phase is Phase.SERVING
+
+    def _next_request(self) -> None:
+        if self._exchange is not None and self._exchange.closes:
+            self._close()
+            return
+        self._exchange = None
+        self._request_complete = False
+        self._arm()
+        self._parser.next_request()
+
+    def _arm(self) -> None:
+        """Set the deadline of what is awaited now."""
+        if self._phase is not Phase.SERVING:
+            return
+        limits = self._limits
+        if not self._writable:
+            self._stalled_at = self._transport.get_write_buffer_size()
+            self.deadline = self._sweeper.now + limits.write_stall_seconds
+        elif self._exchange is None:
+            seconds = limits.header_seconds if self._parser.has_begun else limits.keep_alive_seconds
+            self.deadline = self._sweeper.now + seconds
+        elif self._request_complete or self._body_paused:
+            self.deadline = NEVER
+        else:
+            self.deadline = self._sweeper.now + limits.body_idle_seconds
+
+    def _update_reading(self) -> None:
+        wanted = not self._body_paused and self._parser.waiting_bytes <= MAX_PIPELINED
+        if wanted == self._reading or self._transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _reject(self, rejected: RequestRejected) -> None:
+        """Answer a request that goes no further, unless its answer has begun; then the socket ends."""
+        exchange = self._exchange
+        self._hang_up()
+        if exchange is not None and exchange.responded:
+            self._reset()
+            return
+        status, headers, body = self._application.reject(self._peer, rejected, rejected.request)
+        framing = [b"Content-Length: %d" % len(body), b"Connection: close"]
+        is_head = rejected.request is not None and rejected.request.method == b"HEAD"
+        self._outbox.send([encode_response(status, headers, framing), b"" if is_head else body])
+        self._linger()
+
+    def _hang_up(self) -> None:
+        """Tell the application that nobody waits any more."""
+        if self._exchange is not None:
+            self._exchange.detach()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.on_disconnect()
+
+    def _linger(self) -> None:
+        self._phase = Phase.LINGERING
+        self._outbox.flush()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._body_paused = False
+        self._update_reading()
+        self._linger_until = self._sweeper.now + self._limits.linger_seconds
+        self._linger_on(0)
+
+    def _linger_on(self, received: int) -> None:
+        self._lingered_bytes += received
+        if self._lingered_bytes > self._limits.linger_bytes:
+            self._reset()
+        elif self._phase is Phase.LINGERING:
+            self.deadline = min(self._sweeper.now + self._limits.linger_idle_seconds, self._linger_until)
+
+    def _close(self) -> None:
+        if self._phase is Phase.CLOSING:
+            return
+        self._phase = Phase.CLOSING
+        self._outbox.flush()
+        self._stalled_at = self._transport.get_write_buffer_size()
+        self.deadline = self._sweeper.now + self._limits.write_stall_seconds
+        self._transport.close()
+
+    def _reset(self) -> None:
+        """Close by a reset: for the peer, nothing that came before can look like an orderly end."""
+        self._phase = Phase.CLOSING
+        self._outbox.clear()
+        handle = self._transport.get_extra_info("socket")
+        if handle is not None:
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def _judge_stall(self, now: float) -> None:
+        left = self._transport.get_write_buffer_size()
+        if left >= self._stalled_at:
+            self._reset()
+        self._stalled_at = left
+        self.deadline = now + self._limits.write_stall_seconds
