@@ -33,6 +33,7 @@ class Cause(Enum):
         False,
         "the gateway closes right after TLS, so it probably rejects this agent's certificate: enroll again",
     )
+    IDENTITY_UNUSABLE = (False, "correct the files in JIRA_AGENT_STATE_DIR, or enroll again")
     NOT_A_GATEWAY = (False, "check JIRA_AGENT_GATEWAY_URL: what answers there is no gateway of a version we know")
 
     @property

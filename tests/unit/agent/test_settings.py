@@ -89,9 +89,7 @@ def test_every_variable_of_the_contract_is_accepted(tmp_path):
         ("JIRA_USERNAME", "svc", "JIRA_AGENT_JIRA_PASSWORD: is not set"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_variable_and_not_the_secret(
-    tmp_path, variable, value, part_of_the_line
-):
+def test_a_mistake_is_one_line_that_names_the_variable_and_not_the_secret(tmp_path, variable, value, part_of_the_line):
     with pytest.raises(ConfigurationError) as caught:
         loaded(tmp_path, **{variable: value})
 
@@ -108,9 +106,7 @@ def test_a_token_and_a_password_together_are_refused(tmp_path):
 
 
 def test_secrets_never_print(tmp_path):
-    settings = loaded(
-        tmp_path, JIRA_TOKEN="hunter2", PROXY_URL="http://u:hunter2@proxy:1", ENROLL_CODE="hunter2"
-    )
+    settings = loaded(tmp_path, JIRA_TOKEN="hunter2", PROXY_URL="http://u:hunter2@proxy:1", ENROLL_CODE="hunter2")
 
     assert "hunter2" not in repr(settings)
 

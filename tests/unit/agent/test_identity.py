@@ -1,0 +1,61 @@
+"""The files of the state directory."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from agent.addresses import GatewayAddress
+from agent.identity import CA_FILE, IDENTITY_FILE, is_enrolled, read_identity, store_identity
+from certs.errors import CertsError, PrivateFileExposed
+from certs.keys import make_key
+from tests.support.agent_identity import issue_agent
+
+GATEWAY = GatewayAddress("gateway.example", 8443)
+
+
+def enrolled(tmp_path):
+    directory = tmp_path / "state"
+    key = make_key()
+    certificate, ca = issue_agent(key, "site-a", "i1")
+    store_identity(directory, key, certificate, ca, GATEWAY)
+    return directory
+
+
+def test_what_was_stored_is_read(tmp_path):
+    directory = enrolled(tmp_path)
+    identity = read_identity(directory)
+
+    assert is_enrolled(directory)
+    assert (identity.name, identity.instance, identity.gateway) == ("site-a", "i1", GATEWAY)
+    assert identity.context().verify_mode.name == "CERT_REQUIRED"
+    assert not identity.is_expired(datetime.now(UTC))
+    assert identity.is_expired(datetime.now(UTC) + timedelta(days=8))
+
+
+def test_the_key_is_for_its_owner_only(tmp_path):
+    directory = enrolled(tmp_path)
+
+    assert (directory / IDENTITY_FILE).stat().st_mode & 0o777 == 0o600
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path):
+    directory = enrolled(tmp_path)
+    (directory / IDENTITY_FILE).chmod(0o644)
+
+    with pytest.raises(PrivateFileExposed):
+        read_identity(directory)
+
+
+def test_an_empty_directory_is_not_enrolled(tmp_path):
+    assert not is_enrolled(tmp_path)
+    with pytest.raises(CertsError):
+        read_identity(tmp_path)
+
+
+def test_a_missing_ca_is_named(tmp_path):
+    directory = enrolled(tmp_path)
+    (directory / CA_FILE).unlink()
+
+    with pytest.raises(CertsError, match=r"gateway-ca\.pem"):
+        read_identity(directory).context()
