@@ -1,0 +1,1 @@
+"""What tests share: stand-ins and builders. Nothing of the product imports this."""

@@ -1,0 +1,47 @@
+"""A realistic stand-in Jira: real HTTP on a real port, every raw request recorded, faults on demand.
+
+In a test: `async with FakeJira(profile="9.12", context="/jira") as jira:`. As a process of its own:
+`with JiraProcess(...) as jira:` or `python -m tests.support.fake_jira`. Independent of our http1 package.
+"""
+
+from tests.support.fake_jira.misbehaviour import (
+    CloseAfterRequestHead,
+    CloseBeforeAnswer,
+    CutMidBody,
+    DripBody,
+    Fault,
+    Hang,
+    LieAboutLength,
+    RawAnswer,
+    Rule,
+    Slow,
+    StallBody,
+    StallRead,
+    Status,
+)
+from tests.support.fake_jira.pattern import pattern_bytes, pattern_chunks, pattern_sha256
+from tests.support.fake_jira.profiles import ON_PREMISE
+from tests.support.fake_jira.recording import RecordedRequest
+from tests.support.fake_jira.server import FakeJira
+
+__all__ = [
+    "ON_PREMISE",
+    "CloseAfterRequestHead",
+    "CloseBeforeAnswer",
+    "CutMidBody",
+    "DripBody",
+    "FakeJira",
+    "Fault",
+    "Hang",
+    "LieAboutLength",
+    "RawAnswer",
+    "RecordedRequest",
+    "Rule",
+    "Slow",
+    "StallBody",
+    "StallRead",
+    "Status",
+    "pattern_bytes",
+    "pattern_chunks",
+    "pattern_sha256",
+]
