@@ -26,9 +26,7 @@ def _networks(text: object) -> object:
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError:
-        raise ValueError(
-            "holds something that is no network; write CIDRs such as 10.0.0.0/8,fd00::/8"
-        ) from None
+        raise ValueError("holds something that is no network; write CIDRs such as 10.0.0.0/8,fd00::/8") from None
 
 
 def _addresses(text: object) -> object:
@@ -50,13 +48,7 @@ def _url(schemes: tuple[str, ...], example: str) -> AfterValidator:
             port = parts.port
         except ValueError:
             raise ValueError(problem) from None
-        if (
-            parts.scheme not in schemes
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
+        if parts.scheme not in schemes or not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ValueError(problem)
         if parts.path.strip("/") or port == 0:
             raise ValueError(f"has a path; only scheme, host and port belong here: {example}")
@@ -86,13 +78,9 @@ class GatewaySettings(ProgramSettings):
     api_listen: Listen = Field(Address("127.0.0.1", 8080), description="callers: host:port")
     api_cert_file: Path | None = Field(None, description="TLS certificate chain for callers (PEM)")
     api_key_file: Path | None = Field(None, description="its private key (PEM, mode 0600)")
-    api_plaintext: bool = Field(
-        False, description="1: no TLS on a public address, behind a TLS load balancer"
-    )
+    api_plaintext: bool = Field(False, description="1: no TLS on a public address, behind a TLS load balancer")
     tunnel_listen: Listen = Field(Address("0.0.0.0", 8443), description="agents, mutual TLS: host:port")
-    admin_listen: Listen = Field(
-        Address("127.0.0.1", 9090), description="/healthz /readyz /metrics, read-only"
-    )
+    admin_listen: Listen = Field(Address("127.0.0.1", 9090), description="/healthz /readyz /metrics, read-only")
     public_url: Annotated[str | None, _url(("http", "https"), "https://gateway.example.com")] = Field(
         None, description="what callers dial (derived from the listener on loopback)"
     )
@@ -103,12 +91,8 @@ class GatewaySettings(ProgramSettings):
         None, description="<connection>.<domain> addresses a connection by host name (off)"
     )
     database_url: str | None = Field(None, description="sqlite:///path (gateway.db in the state directory)")
-    state_dir: Path = Field(
-        Path("/var/lib/jira-gateway"), description="CA, server key, database, control socket"
-    )
-    secret_key: SecretStr | None = Field(
-        None, description="seals stored secrets (made in the state directory)"
-    )
+    state_dir: Path = Field(Path("/var/lib/jira-gateway"), description="CA, server key, database, control socket")
+    secret_key: SecretStr | None = Field(None, description="seals stored secrets (made in the state directory)")
     egress_ip: Annotated[tuple[IPAddress, ...], BeforeValidator(_addresses)] = Field(
         (), description="local source address of every outbound connection, one per family (any)"
     )
@@ -127,9 +111,7 @@ class GatewaySettings(ProgramSettings):
     retention_days: int = Field(30, gt=0, description="how long history is kept")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless a terminal")
-    drain_seconds: float = Field(
-        25, ge=0, le=600, description="how long requests in flight may finish at a stop"
-    )
+    drain_seconds: float = Field(25, ge=0, le=600, description="how long requests in flight may finish at a stop")
     memory_budget_bytes: int = Field(48 * 1024**2, ge=1024**2, description="bodies in flight, whole process")
 
     @model_validator(mode="after")

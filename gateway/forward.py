@@ -1,0 +1,282 @@
+"""One caller's request on its way through a link and back: the gateway's half of the request path.
+
+A `Forward` stands between an `http1.exchange.Exchange` and a `tunnel.streams.Stream`. Everything here is a
+synchronous callback of one of the two: no task, no queue, no await. Credit goes back to the agent only when
+the caller's socket has taken the bytes, and the caller is paused while the link is behind, so that nobody's
+slowness piles up bytes here. Which outcome a caller gets is decided in replay.py and errors.py, not here.
+"""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, Protocol
+
+from gateway.admission import Admission
+from gateway.answer import Answer, AnswerRules
+from gateway.errors import (
+    AGENT_OFFLINE,
+    BAD_REQUEST,
+    JIRA_PROTOCOL,
+    JIRA_TIMEOUT,
+    Problem,
+    Processed,
+    Source,
+    answer,
+    from_reset,
+)
+from gateway.kept_body import KeptBody
+from gateway.registry import AgentLink, Registry
+from gateway.replay import may_replay
+from http1.errors import UnsendableHead
+from http1.exchange import Exchange
+from http1.sweep import Sweeper
+from jira_api.gzip_bodies import BodyUnreadable
+from tunnel.errors import ErrorCode, LocalProtocolError, Progress, StreamRefused
+from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead
+from tunnel.outbox import HIGH_WATER, LOW_WATER
+from tunnel.streams import Stream
+
+# The agent watches the same deadline, nearer to Jira; ours only catches what never comes back.
+GRACE_SECONDS: Final = 0.25
+
+
+class Outcomes(Protocol):
+    """Who counts and logs what became of requests."""
+
+    def finished(self, forward: "Forward", status: int, problem: Problem | None) -> None:
+        """One request has its outcome; `status` is what the caller saw (0: it hung up before any)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every request shares."""
+
+    registry: Registry
+    rules: AnswerRules
+    sweeper: Sweeper
+    outcomes: Outcomes
+
+
+class Forward:
+    """One request; the receiver of its exchange and of its stream."""
+
+    __slots__ = (
+        "_answer", "_around", "_attempts", "_body_ended", "_failed_links", "_head", "_kept", "_owed", "_resent",
+        "_stream", "admission", "answered_at", "deadline", "exchange", "link", "request_id", "started_at", "status",
+    )  # fmt: skip
+
+    def __init__(self, exchange: Exchange, admission: Admission, request_id: str, around: Surroundings) -> None:
+        self.exchange = exchange
+        self.admission = admission
+        self.request_id = request_id
+        self.link: AgentLink | None = None
+        self.status = 0  # of the answer that the caller sees; 0 before
+        self.started_at = perf_counter()
+        self.answered_at = 0.0
+        self.deadline = 0.0
+        self._around = around
+        self._head = _request_head(exchange, admission, request_id, around.rules)
+        self._stream: Stream | None = None
+        self._answer: Answer | None = None
+        self._attempts = 0
+        self._resent = False  # sent again although it may have reached Jira
+        self._failed_links: set[int] = set()
+        self._kept = KeptBody()
+        self._body_ended = False
+        self._owed = 0  # credit for bytes that the caller's socket has not taken yet
+
+    def __repr__(self) -> str:
+        return f"<Forward {self.request_id} attempts={self._attempts} status={self.status}>"
+
+    def start(self) -> None:
+        """Hand the request to the least loaded link of its agent, or answer why not."""
+        self._touch()
+        self._around.sweeper.add(self)
+        self._send(None)
+
+    # The caller's side (http1.exchange.ExchangeReceiver)
+
+    def on_body(self, data: bytes) -> None:
+        """Pass bytes of the request's body on, and keep them while they may have to go again."""
+        stream = self._stream
+        if stream is None:
+            return
+        self._kept.add(data)
+        self._touch()
+        stream.send_data(data)
+        if stream.queued_bytes > HIGH_WATER:
+            self.exchange.pause_body()
+
+    def on_body_end(self, trailers: Pairs) -> None:
+        """The request is complete."""
+        self._body_ended = True
+        self._touch()
+        if self._stream is not None and self._has_body:
+            self._stream.send_end(trailers)
+
+    def on_disconnect(self) -> None:
+        """The caller hung up: Jira is freed at once."""
+        if self._stream is not None:
+            self._stream.reset(ErrorCode.CANCEL)
+        self._finish(None)
+
+    def on_writable(self) -> None:
+        """Either side takes bytes again (both call this): return owed credit, resume the caller's body."""
+        stream = self._stream
+        if stream is None:
+            return
+        if self._owed and self.exchange.writable:
+            owed, self._owed = self._owed, 0
+            self._touch()
+            stream.consume(owed)
+        if stream.queued_bytes <= LOW_WATER:
+            self.exchange.resume_body()
+
+    # The agent's side (tunnel.streams.StreamReceiver)
+
+    def on_response(self, head: ResponseHead) -> None:
+        """Jira's answer begins."""
+        self._touch()
+        self.answered_at = perf_counter()
+        self._kept.forget()
+        reply = self._answer = self._around.rules.begin(self, head)
+        try:
+            self.exchange.respond(head.status, reply.headers, reply.body)
+        except UnsendableHead as unsendable:
+            self._give_up(f"Jira's answer cannot be passed on: {unsendable.reason}")
+            return
+        self.status = head.status
+
+    def on_data(self, data: bytes) -> None:
+        """Pass bytes of Jira's answer on; the agent gets credit for them when the caller has them."""
+        stream, reply = self._stream, self._answer
+        if stream is None or reply is None:
+            return
+        self._touch()
+        if reply.links is None:
+            self.exchange.write(data)
+        elif not self._write_rewritten(reply, data):
+            return
+        if self.exchange.writable:
+            stream.consume(len(data))
+        else:
+            self._owed += len(data)
+
+    def on_end(self, trailers: Pairs) -> None:
+        """Jira's answer is complete."""
+        stream, reply = self._stream, self._answer
+        if stream is None or reply is None or (reply.links is not None and not self._write_rewritten(reply, None)):
+            return
+        if not self._body_ended:
+            stream.reset(ErrorCode.NO_ERROR)  # Jira has answered without waiting for the rest of the body
+        elif self._owed:
+            stream.consume(self._owed)
+        self.exchange.finish(trailers)
+        self._finish(None)
+
+    def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:
+        """The stream is gone: send it again where that is safe, else tell the caller what is known."""
+        self._stream = None
+        if self.link is not None:
+            self._failed_links.add(id(self.link))
+        problem = from_reset(code, progress, detail)
+        method, kept = self._head.method, self._kept.is_whole
+        if may_replay(method, code, progress, body_kept=kept, attempts=self._attempts, resent=self._resent):
+            self._resent = self._resent or progress is not Progress.NOT_SENT
+            self._send(problem)
+        else:
+            self._fail(problem)
+
+    # The deadline (http1.sweep.Perishable)
+
+    def expire(self, now: float) -> None:
+        """Nothing has moved for the connection's timeout."""
+        if self._owed:  # the caller is slow, not Jira; the front door bounds how slow it may be
+            self.deadline = now + self.admission.timeout
+            return
+        stream, self._stream = self._stream, None
+        processed = Processed.NO
+        if stream is not None:
+            processed = Processed.NO if stream.progress is Progress.NOT_SENT else Processed.UNKNOWN
+            stream.reset(ErrorCode.DEADLINE)
+        message = f"Jira did not answer within {self.admission.timeout:g} s."
+        self._fail(Problem(JIRA_TIMEOUT, message, processed=processed))
+
+    # Inside
+
+    @property
+    def _has_body(self) -> bool:
+        return self._head.body not in {NO_BODY, 0}
+
+    def _touch(self) -> None:
+        self.deadline = self._around.sweeper.now + self.admission.timeout + GRACE_SECONDS
+
+    def _send(self, otherwise: Problem | None) -> None:
+        """Open a stream on the best link left; when there is none the caller gets `otherwise`, or agent_offline."""
+        agent = self.admission.route.agent or ""
+        while (link := self._around.registry.pick(agent, self._failed_links)) is not None:
+            self.link = link
+            self._attempts += 1
+            try:
+                stream = self._stream = link.link.open_stream(self._head, self)
+            except StreamRefused as refused:
+                self._failed_links.add(id(link))
+                otherwise = from_reset(refused.code, Progress.NOT_SENT, "")
+                continue
+            except LocalProtocolError:
+                self._fail(Problem(BAD_REQUEST, "The request's head holds a byte that cannot be carried."))
+                return
+            self._send_kept(stream)
+            return
+        self._fail(otherwise or Problem(AGENT_OFFLINE, f"The agent {agent} is not connected; try again later."))
+
+    def _send_kept(self, stream: Stream) -> None:
+        if not self._has_body:
+            return
+        for data in self._kept.chunks:
+            stream.send_data(data)
+        if self._body_ended:
+            stream.send_end()
+
+    def _write_rewritten(self, reply: Answer, data: bytes | None) -> bool:
+        """Write the next (None: the last) bytes with their links rewritten; False when the body is broken."""
+        if reply.links is None:
+            return True
+        try:
+            self.exchange.write(reply.links.finish() if data is None else reply.links.feed(data))
+        except BodyUnreadable as broken:
+            self._give_up(f"Jira's answer cannot be passed on: {broken.reason}")
+            return False
+        return True
+
+    def _give_up(self, message: str) -> None:
+        if self._stream is not None:
+            self._stream.reset(ErrorCode.CANCEL)
+        self._fail(Problem(JIRA_PROTOCOL, message, Source.GATEWAY, Processed.UNKNOWN))
+
+    def _fail(self, problem: Problem) -> None:
+        """Tell the caller: as an answer of ours, or by closing its connection once an answer has begun."""
+        if self.status:
+            self.exchange.abort()
+        else:
+            status, headers, body = answer(problem, self.request_id)
+            self.exchange.respond(status, headers, len(body))
+            self.exchange.write(body)
+            self.exchange.finish()
+            self.status = status
+        self._finish(problem)
+
+    def _finish(self, problem: Problem | None) -> None:
+        self._stream = None
+        self._around.sweeper.discard(self)
+        self._around.outcomes.finished(self, self.status, problem)
+
+
+def _request_head(exchange: Exchange, admission: Admission, request_id: str, rules: AnswerRules) -> RequestHead:
+    request = exchange.request
+    meta = {
+        b"request-id": request_id.encode(),
+        b"caller": admission.grant.name.encode(),
+        b"credentials": admission.route.credentials.value.encode(),
+    }
+    headers = rules.request_headers(admission)
+    return RequestHead(request.method, admission.target.raw, headers, request.body, int(admission.timeout * 1000), meta)

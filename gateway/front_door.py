@@ -1,0 +1,106 @@
+"""The front door: every request of a caller begins here, and every refusal of ours leaves here.
+
+Ties together what decides (admission.py), what carries (forward.py) and what is counted (outcomes.py). It
+owns the directory in force, replaced as a whole when the store changes.
+"""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from time import monotonic
+
+import structlog
+
+from gateway.admission import Entrance, Refused, admit
+from gateway.answer import AnswerRules
+from gateway.directory import ConnectionEntry, Directory
+from gateway.errors import DRAINING, REJECTIONS, Problem, answer
+from gateway.forward import Forward, Surroundings
+from gateway.outcomes import OutcomeLog
+from gateway.rates import Rates
+from gateway.registry import Registry
+from http1.errors import RequestRejected
+from http1.exchange import Exchange, ExchangeReceiver
+from http1.messages import Headers, RequestHead
+from http1.sweep import Sweeper
+
+log = structlog.get_logger()
+
+
+class RequestIds:
+    """Ids that are unique across processes and cheap: random once, counted afterwards."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(6)
+        self._count = 0
+
+    def next(self) -> str:
+        """Return the next id."""
+        self._count += 1
+        return f"{self._prefix}-{self._count:x}"
+
+
+class FrontDoor:
+    """The application of the API listener (http1.exchange.Application)."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        registry: Registry,
+        sweeper: Sweeper,
+        outcomes: OutcomeLog,
+        *,
+        public_url: str,
+        domain: str | None,
+        wall_clock: Callable[[], datetime],
+    ) -> None:
+        domain_bytes = (domain or "").encode()
+        rules = AnswerRules(registry, public_url.encode(), domain_bytes)
+        self._entrance = Entrance(directory, Rates(), domain_bytes, lambda route: _context_path(rules, route))
+        self._around = Surroundings(registry, rules, sweeper, outcomes)
+        self._outcomes = outcomes
+        self._wall_clock = wall_clock
+        self._ids = RequestIds()
+        self.is_draining = False
+
+    def __repr__(self) -> str:
+        return f"<FrontDoor {self._entrance.directory!r} draining={self.is_draining}>"
+
+    def use(self, directory: Directory) -> None:
+        """Decide by this directory from now on."""
+        self._entrance.directory = directory
+
+    def begin(self, exchange: Exchange) -> ExchangeReceiver | None:
+        """Admit the request and send it on its way, or answer why not."""
+        request_id = self._ids.next()
+        try:
+            admission = admit(exchange.request, self._entrance, self._wall_clock(), monotonic())
+        except Refused as refused:
+            self._refuse(exchange, refused, request_id)
+            return None
+        if self.is_draining:
+            problem = Problem(DRAINING, "The gateway is restarting; try again.")
+            self._refuse(exchange, Refused(problem, admission.grant.name), request_id)
+            return None
+        forward = Forward(exchange, admission, request_id, self._around)
+        forward.start()
+        return None if exchange.is_over else forward
+
+    def reject(self, peer: str, rejection: RequestRejected, request: RequestHead | None) -> tuple[int, Headers, bytes]:
+        """Say how a request is answered that broke HTTP's rules."""
+        request_id = self._ids.next()
+        problem = Problem(REJECTIONS[rejection.rejection], rejection.reason)
+        self._outcomes.refused(peer, request, problem, request_id, caller="")
+        return answer(problem, request_id)
+
+    def _refuse(self, exchange: Exchange, refused: Refused, request_id: str) -> None:
+        problem = refused.problem
+        self._outcomes.refused(exchange.peer, exchange.request, problem, request_id, caller=refused.caller)
+        status, headers, body = answer(problem, request_id)
+        exchange.respond(status, headers, len(body))
+        exchange.write(body)
+        exchange.finish()
+
+
+def _context_path(rules: AnswerRules, route: ConnectionEntry) -> bytes:
+    return rules.context_path(route.agent) if route.agent else b""

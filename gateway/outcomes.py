@@ -1,0 +1,81 @@
+"""What became of requests: counted for the metrics, and logged when the answer was ours.
+
+Never logs a query string, a header value or a body: any of them may hold a secret.
+"""
+
+from collections import Counter
+from time import perf_counter
+
+import structlog
+
+from gateway.errors import INTERNAL, Problem
+from gateway.forward import Forward
+from http1.messages import RequestHead
+
+log = structlog.get_logger()
+
+MAX_PATH_SHOWN = 200
+
+
+class OutcomeLog:
+    """Counts and logs outcomes; the only owner of these counters."""
+
+    def __init__(self) -> None:
+        self.by_status: Counter[int] = Counter()
+        self.by_slug: Counter[str] = Counter()
+        self.hung_up = 0
+        self.in_flight = 0
+
+    def __repr__(self) -> str:
+        return f"<OutcomeLog {sum(self.by_status.values())} answers, {sum(self.by_slug.values())} ours>"
+
+    def finished(self, forward: Forward, status: int, problem: Problem | None) -> None:
+        """Count a request that was admitted; log it when it did not end with Jira's whole answer."""
+        if status:
+            self.by_status[status] += 1
+        else:
+            self.hung_up += 1
+        log.debug(
+            "request_finished", request_id=forward.request_id, status=status,
+            ms=round((perf_counter() - forward.started_at) * 1000, 1),
+        )  # fmt: skip
+        if problem is None:
+            return
+        self.by_slug[problem.slug.name] += 1
+        write = log.error if problem.slug is INTERNAL else log.warning
+        write(
+            "request_failed",
+            request_id=forward.request_id,
+            caller=forward.admission.grant.name,
+            connection=forward.admission.route.name,
+            agent=forward.admission.route.agent,
+            method=forward.exchange.request.method.decode("latin-1"),
+            path=forward.admission.target.path[:MAX_PATH_SHOWN],
+            error=problem.slug.name,
+            source=problem.source.value,
+            processed=problem.processed.value,
+            reason=problem.message,
+        )
+
+    def refused(
+        self, peer: str, request: RequestHead | None, problem: Problem, request_id: str, *, caller: str
+    ) -> None:
+        """Count and log a request that went no further than the front door."""
+        self.by_status[problem.slug.status] += 1
+        self.by_slug[problem.slug.name] += 1
+        log.info(
+            "request_refused",
+            request_id=request_id,
+            peer=peer,
+            caller=caller,
+            method=request.method.decode("latin-1") if request else "",
+            path=_path(request),
+            error=problem.slug.name,
+            reason=problem.message,
+        )
+
+
+def _path(request: RequestHead | None) -> str:
+    if request is None:
+        return ""
+    return request.target.partition(b"?")[0].decode("latin-1")[:MAX_PATH_SHOWN]

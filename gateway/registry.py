@@ -1,0 +1,119 @@
+"""The live links of every agent, and which of them carries the next request. Pure: no I/O, no clock.
+
+An agent name may have several instances (active-active), each with several links.
+"""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from certs.certificates import AgentCertificate
+from certs.identity import AgentIdentity
+from tunnel.heads import RequestHead
+from tunnel.streams import Stream, StreamReceiver
+
+
+class Carrier(Protocol):
+    """What the gateway needs of a link (`tunnel.link.Link`)."""
+
+    @property
+    def load(self) -> int:
+        """Bytes of work in progress; the least loaded link is picked."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it takes new streams."""
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds to the agent and back."""
+
+    def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> Stream:
+        """Send a request to the agent; raises `tunnel.errors.StreamRefused`."""
+
+    @property
+    def streams(self) -> int:
+        """Requests in flight."""
+
+    @property
+    def software(self) -> str:
+        """What the agent calls itself."""
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new streams, and wait for those that are open."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+@dataclass(eq=False, slots=True)
+class AgentLink:
+    """One live link and whose it is, by its certificate; `settings` is what the agent announced on it."""
+
+    certificate: AgentCertificate
+    link: Carrier
+    address: str
+    opened_at: datetime
+    settings: dict[bytes, bytes] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> AgentIdentity:
+        """Which agent, and which instance of it."""
+        return self.certificate.identity
+
+
+class Registry:
+    """Agent name -> its live links. The only owner of that map."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, list[AgentLink]] = {}
+        self._turn = 0
+
+    def __repr__(self) -> str:
+        return f"Registry({ {name: len(links) for name, links in self._agents.items()} })"
+
+    def add(self, agent_link: AgentLink) -> None:
+        """Make a link available for its agent's requests."""
+        self._agents.setdefault(agent_link.identity.name, []).append(agent_link)
+
+    def remove(self, agent_link: AgentLink) -> None:
+        """Forget a link that is gone."""
+        links = self._agents.get(agent_link.identity.name, [])
+        if agent_link in links:
+            links.remove(agent_link)
+        if not links:
+            self._agents.pop(agent_link.identity.name, None)
+
+    def links(self, agent: str | None = None) -> Iterator[AgentLink]:
+        """Iterate over a copy of the links of one agent, or of all."""
+        lists = self._agents.values() if agent is None else [self._agents.get(agent, [])]
+        for links in list(lists):
+            yield from list(links)
+
+    def pick(self, agent: str, avoid: Container[int] = ()) -> AgentLink | None:
+        """Return the usable link with the least work, or None; `avoid` holds ids of links not to use.
+
+        Links of equal work take turns, so that a link that fails at once is not picked again and again.
+        """
+        links = self._agents.get(agent)
+        if not links:
+            return None
+        best, best_load = None, 0
+        count = len(links)
+        self._turn += 1
+        for index in range(self._turn, self._turn + count):
+            candidate = links[index % count]
+            link = candidate.link
+            if link.is_usable and id(candidate) not in avoid:
+                load = link.load
+                if best is None or load < best_load:
+                    best, best_load = candidate, load
+        return best
+
+    def settings(self, agent: str) -> dict[bytes, bytes]:
+        """Return what the agent announced last on any usable link; empty when it is offline."""
+        for candidate in reversed(self._agents.get(agent, ())):
+            if candidate.settings and candidate.link.is_usable:
+                return candidate.settings
+        return {}

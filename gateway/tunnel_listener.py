@@ -1,0 +1,170 @@
+"""Accepts agents: mutual TLS, who they are by their certificate, a `Link` each; and enrolment on the same port.
+
+Identity comes from the certificate alone (design §6.3). A revoked certificate is refused at the upgrade and
+loses its live links with the next directory. Opens are paced, so that a thousand agents that lost the gateway
+at once do not starve the requests of those who are back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from time import monotonic
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from certs.certificates import AgentCertificate, read_peer, serial_hex
+from certs.errors import CertsError
+from certs.revocation import DenyList
+from certs.tls import TunnelTls
+from gateway.agent_streams import refuse_stream
+from gateway.directory import Directory
+from gateway.enrollment import ENROLL_PATH, EnrollmentDesk
+from gateway.rates import Rates
+from gateway.registry import AgentLink, Registry
+from runtime.address import Address
+from tunnel.budget import Budget
+from tunnel.errors import LinkClosed
+from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, tune_socket
+from tunnel.session import Role, Session
+
+log = structlog.get_logger()
+
+TUNNEL_PATH = "/tunnel/v1"
+OPENS_PER_SECOND = 100.0
+OPEN_SECONDS = 10.0
+GOODBYE_SECONDS = 2.0
+
+
+class TunnelListener:
+    """The agents' side of the gateway. `directory` is replaced by `use` when the store changes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        budget: Budget,
+        desk: EnrollmentDesk,
+        directory: Directory,
+        denied: DenyList,
+        software: str,
+    ) -> None:
+        self._registry = registry
+        self._budget = budget
+        self._desk = desk
+        self._directory = directory
+        self._denied = denied
+        self._software = software
+        self._opens = Rates()
+        self.is_draining = False
+
+    def __repr__(self) -> str:
+        return f"<TunnelListener {self._registry!r} draining={self.is_draining}>"
+
+    async def run(self, listen: Address, tls: TunnelTls, started: Callable[[Address], None]) -> None:
+        """Accept agents on `listen` until cancelled; `started` gets the address that was bound."""
+        server = await serve(
+            self._serve,
+            listen.host,
+            listen.port,
+            ssl=tls.context,
+            process_request=self._process_request,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            open_timeout=OPEN_SECONDS,
+            server_header=None,
+            **WEBSOCKET_OPTIONS,  # type: ignore[arg-type] # one table of options for dialer and listener
+        )
+        try:
+            bound = Address(*server.sockets[0].getsockname()[:2])
+            log.info("tunnel.listening", address=str(bound))
+            started(bound)
+            await asyncio.Event().wait()  # no deadline: this is the listener's whole life
+        finally:
+            await self._close(server)
+
+    def use(self, directory: Directory, denied: DenyList) -> None:
+        """Decide by this directory from now on, and drop the links of what was revoked."""
+        self._directory = directory
+        self._denied = denied
+        for agent_link in self._registry.links():
+            if self._is_revoked(agent_link.certificate):
+                log.warning("agent_revoked", agent=str(agent_link.identity), address=agent_link.address)
+                agent_link.link.abort()
+
+    async def _close(self, server: Server) -> None:
+        server.close(close_connections=False)
+        for agent_link in self._registry.links():
+            agent_link.link.abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await server.wait_closed()
+
+    def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if path == ENROLL_PATH:
+            return None
+        if path != TUNNEL_PATH:
+            return websocket.respond(HTTPStatus.NOT_FOUND, "There is nothing here.\n")
+        certificate = _certificate(websocket)
+        if certificate is None:
+            return websocket.respond(HTTPStatus.FORBIDDEN, "certificate_missing\n")
+        if self._is_revoked(certificate):
+            log.warning("agent_refused", agent=str(certificate.identity), address=_peer(websocket), reason="revoked")
+            return websocket.respond(HTTPStatus.FORBIDDEN, "certificate_revoked\n")
+        wait = self._opens.take("", OPENS_PER_SECOND, monotonic())
+        if wait or self.is_draining:
+            response = websocket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try_later\n")
+            response.headers["Retry-After"] = "1" if self.is_draining else str(1 + int(wait))
+            return response
+        return None
+
+    async def _serve(self, websocket: ServerConnection) -> None:
+        request = websocket.request
+        if request is not None and request.path.partition("?")[0] == ENROLL_PATH:
+            await self._desk.serve(websocket, _peer(websocket))
+            return
+        certificate = _certificate(websocket)
+        if certificate is not None:
+            await self._serve_link(websocket, certificate)
+
+    async def _serve_link(self, websocket: ServerConnection, certificate: AgentCertificate) -> None:
+        tune_socket(websocket.transport.get_extra_info("socket"))
+        session = Session(Role.GATEWAY, budget=self._budget, clock=monotonic, software=self._software)
+        settings: dict[bytes, bytes] = {}
+        link = Link(websocket, session, refuse_stream, on_settings=settings.update)
+        opened = datetime.now(UTC)
+        agent_link = AgentLink(certificate, link, _peer(websocket), opened, settings)
+        self._registry.add(agent_link)
+        log.info("link_up", agent=str(certificate.identity), address=agent_link.address)
+        try:
+            await link.run()
+        except LinkClosed as closed:
+            log.info("link_down", agent=str(certificate.identity), address=agent_link.address, reason=str(closed))
+        finally:
+            self._registry.remove(agent_link)
+
+    def _is_revoked(self, certificate: AgentCertificate) -> bool:
+        identity = certificate.identity
+        recorded = self._directory.revoked(identity.name, identity.instance, serial_hex(certificate.serial))
+        return recorded or self._denied.denies(certificate)
+
+
+def _certificate(websocket: ServerConnection) -> AgentCertificate | None:
+    """Return what the peer's certificate says; TLS has verified its chain and dates."""
+    tls = websocket.transport.get_extra_info("ssl_object")
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    if der is None:
+        return None
+    try:
+        return read_peer(der)
+    except CertsError as error:
+        log.warning("agent_refused", address=_peer(websocket), reason=str(error))
+        return None
+
+
+def _peer(websocket: ServerConnection) -> str:
+    address = websocket.remote_address
+    return str(address[0]) if address else ""
