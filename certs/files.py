@@ -123,6 +123,7 @@ def _make_directory(path: Path) -> None:
         path.mkdir(mode=PRIVATE_DIRECTORY)
     except FileExistsError:
         return
+    path.chmod(PRIVATE_DIRECTORY)  # whatever the umask took away
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid)

@@ -116,7 +116,7 @@ def host_names(hosts: Sequence[str]) -> x509.SubjectAlternativeName:
     """
     if not hosts:
         raise NameRejected("", HOST_RULE)
-    return x509.SubjectAlternativeName([_host_name(host) for host in dict.fromkeys(hosts)])
+    return x509.SubjectAlternativeName(dict.fromkeys(map(_host_name, hosts)))
 
 
 def _host_name(host: str) -> x509.GeneralName:

@@ -1,0 +1,27 @@
+"""One CA and one clock for the certificate tests; keys and signatures are real, they cost 0.1 ms."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from certs.ca import Authority, create_authority
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
+
+
+@pytest.fixture
+def now():
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return create_authority(NOW)
+
+
+@pytest.fixture
+def private(tmp_path):
+    """A directory that only its owner can enter."""
+    path = tmp_path / "private"
+    path.mkdir(mode=0o700)
+    return path
