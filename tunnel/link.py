@@ -94,11 +94,9 @@ class Link:
         return self._ended is None and self._session.is_usable
 
     @property
-    def is_draining(self) -> bool:
+    def draining(self) -> bool:
         """Either side has sent GOAWAY."""
         return self._session.is_draining
-
-    draining = is_draining
 
     @property
     def streams(self) -> int:
@@ -251,8 +249,8 @@ class Link:
         self._end(reason)
         self._websocket.transport.abort()
 
-    def _report_fault(self, stream: Stream, error: Exception) -> None:
-        _log.error("stream_receiver_failed", stream=stream.id, exc_info=error)
+    def _report_fault(self, stream: Stream | None, error: Exception) -> None:
+        _log.error("stream_receiver_failed", stream=stream.id if stream else 0, exc_info=error)
 
 
 class _LinkEnded(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
 from tunnel.frames import encode_reset, encode_window_update
-from tunnel.heads import Pairs, RequestHead, ResponseHead, encode_response, encode_trailers
+from tunnel.heads import STREAMED, Pairs, RequestHead, ResponseHead, encode_response, encode_trailers
 from tunnel.windows import UNKNOWN_LENGTH, ReceiveWindow
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def body_length(body: int) -> int:
     """Bytes that a body of this kind will have, UNKNOWN_LENGTH for a streamed one."""
     if body >= 0:
         return body
-    return UNKNOWN_LENGTH if body == -1 else 0
+    return UNKNOWN_LENGTH if body == STREAMED else 0
 
 
 class Stream:
@@ -133,13 +133,13 @@ class Stream:
         """
         if self.is_closed:
             return
+        encoded = encode_response(head, self.id, end=end)
         self.step(HEAD)
         self.send_left = 0 if self.is_bodiless(head) else body_length(head.body)
         if end:
             self._check_end()
-        self._session.outbox.head(self, encode_response(head, self.id, end=end))
-        if end:
             self.step(END)
+        self._session.outbox.head(self, encoded)
 
     def is_bodiless(self, head: ResponseHead) -> bool:
         """An answer that may name a length without sending it (RFC 9110 §6.4.1)."""
@@ -193,7 +193,7 @@ class Stream:
             self.abandon()
             return
         session = self._session
-        must_tell = self.head_taken or not session.is_mine(self.id)
+        must_tell = self.head_taken or not session.registry.is_own(self.id)
         session.forget(self)
         self.abandon()
         if must_tell:
