@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from certs.errors import FileUnusable
 from certs.files import read_private, write_private
 
+PrivateKey = ec.EllipticCurvePrivateKey
+"""The type of our keys, for those outside certs who pass one on."""
+
 
 def make_key() -> ec.EllipticCurvePrivateKey:
     """Return a new P-256 private key."""
