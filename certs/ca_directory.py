@@ -29,7 +29,7 @@ from certs.certificates import (
 )
 from certs.csr import make_csr
 from certs.errors import AuthorityUnfit, CertificateRejected, FileExists, FileUnusable
-from certs.files import PRIVATE_FILE, private_directory, read_public, write_public
+from certs.files import private_directory, read_public, write_public
 from certs.identity import AgentIdentity
 from certs.keys import make_key, read_key, write_key, write_pair
 from certs.renewal import is_expired
@@ -172,7 +172,7 @@ class CaDirectory:
     def _locked(self) -> Iterator[None]:
         """Hold the directory's lock: two commands at once must not lose one's change."""
         try:
-            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise FileUnusable(self.path, f"cannot be changed ({error.strerror})", "check the path") from error
         try:
