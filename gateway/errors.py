@@ -156,4 +156,4 @@ def answer(problem: Problem, request_id: str) -> tuple[int, Headers, bytes]:
         headers.append((b"WWW-Authenticate", b'Basic realm="jira-tunnel"'))
     if slug is METHOD_NOT_ALLOWED:
         headers.append((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
-    return slug.status, headers, json.dumps(body, ensure_ascii=False).encode()
+    return slug.status, headers, json.dumps(body).encode()

@@ -27,6 +27,7 @@ from gateway.enrollment import ENROLL_PATH, EnrollmentDesk
 from gateway.rates import Rates
 from gateway.registry import AgentLink, Registry
 from runtime.address import Address
+from runtime.configuration import cannot_bind
 from tunnel.budget import Budget
 from tunnel.errors import LinkClosed
 from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, tune_socket
@@ -66,20 +67,10 @@ class TunnelListener:
 
     async def run(self, listen: Address, tls: TunnelTls, started: Callable[[Address], None]) -> None:
         """Accept agents on `listen` until cancelled; `started` gets the address that was bound."""
-        server = await serve(
-            self._serve,
-            listen.host,
-            listen.port,
-            ssl=tls.context,
-            process_request=self._process_request,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            open_timeout=OPEN_SECONDS,
-            server_header=None,
-            **WEBSOCKET_OPTIONS,  # type: ignore[arg-type] # one table of options for dialer and listener
-        )
+        server = await self._bind(listen, tls)
         try:
             bound = Address(*server.sockets[0].getsockname()[:2])
-            log.info("tunnel.listening", address=str(bound))
+            log.info("tunnel_listening", address=str(bound))
             started(bound)
             await asyncio.Event().wait()  # no deadline: this is the listener's whole life
         finally:
@@ -93,6 +84,22 @@ class TunnelListener:
             if self._is_revoked(agent_link.certificate):
                 log.warning("agent_revoked", agent=str(agent_link.identity), address=agent_link.address)
                 agent_link.link.abort()
+
+    async def _bind(self, listen: Address, tls: TunnelTls) -> Server:
+        try:
+            return await serve(
+                self._serve,
+                listen.host,
+                listen.port,
+                ssl=tls.context,
+                process_request=self._process_request,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                open_timeout=OPEN_SECONDS,
+                server_header=None,
+                **WEBSOCKET_OPTIONS,  # type: ignore[arg-type] # one table of options for dialer and listener
+            )
+        except OSError as error:
+            raise cannot_bind("JIRA_GATEWAY_TUNNEL_LISTEN", listen, error) from None
 
     async def _close(self, server: Server) -> None:
         server.close(close_connections=False)

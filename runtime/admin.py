@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from runtime.address import Address
+from runtime.configuration import cannot_bind
 
 log = structlog.get_logger()
 
@@ -26,19 +27,20 @@ class Pages:
     metrics: Callable[[], str]
 
 
-async def serve_admin(
-    listen: Address, pages: Pages, started: Callable[[Address], None] | None = None
-) -> None:
-    """Serve the pages on `listen` until cancelled; `started` gets the address that was bound."""
+async def serve_admin(listen: Address, pages: Pages, variable: str) -> None:
+    """Serve the pages on `listen` until cancelled.
+
+    Raises `ConfigurationError` that names `variable` when the address cannot be bound.
+    """
     runner = web.AppRunner(_application(pages), access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, listen.host, listen.port)
-        await site.start()
+        try:
+            await web.TCPSite(runner, listen.host, listen.port).start()
+        except OSError as error:
+            raise cannot_bind(variable, listen, error) from None
         bound = Address(*runner.addresses[0][:2])
-        log.info("admin.listening", address=str(bound))
-        if started is not None:
-            started(bound)
+        log.info("admin_listening", address=str(bound))
         await asyncio.Event().wait()  # no deadline: this is the listener's whole life
     finally:
         await runner.cleanup()

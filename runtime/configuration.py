@@ -32,6 +32,12 @@ class ConfigurationError(CommandFailed):
         self.fix = fix
 
 
+def cannot_bind(variable: str, listen: object, error: OSError) -> ConfigurationError:
+    """Return the error for a listening address that the system refuses."""
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    return ConfigurationError(variable, f"{listen} cannot be bound ({reason})", "choose a free address of this machine")
+
+
 class ProgramSettings(BaseSettings):
     """The settings of one program: subclass it, set `prefix` and `default_env_file`, declare the fields.
 
@@ -105,9 +111,7 @@ def _read_env_file(cls: type[ProgramSettings], env_file: Path | None) -> dict[st
         if env_file is None:
             return {}
         reason = error.strerror or type(error).__name__
-        raise ConfigurationError(
-            "--env-file", f"{path} cannot be read ({reason})", "name a readable file"
-        ) from None
+        raise ConfigurationError("--env-file", f"{path} cannot be read ({reason})", "name a readable file") from None
     except UnicodeDecodeError:
         raise ConfigurationError("--env-file", f"{path} is not UTF-8 text", "save it as UTF-8") from None
     return dict(_assignments(path, text))
@@ -161,13 +165,9 @@ def _read_secret(variable: str, path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ConfigurationError(
-            variable, f"{path} cannot be read ({reason})", "name a readable file"
-        ) from None
+        raise ConfigurationError(variable, f"{path} cannot be read ({reason})", "name a readable file") from None
     if len(content) > MAX_SECRET_BYTES:
-        raise ConfigurationError(
-            variable, f"{path} is over 64 KiB", "name the file that holds only the secret"
-        )
+        raise ConfigurationError(variable, f"{path} is over 64 KiB", "name the file that holds only the secret")
     try:
         return content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -182,8 +182,6 @@ def _first_problem(cls: type[ProgramSettings], errors: list[ErrorDetails]) -> Co
         return raised
     where = str(error["loc"][0]).upper() if error["loc"] else ""
     if error["type"] == "missing":
-        return ConfigurationError(
-            cls.prefix + where, "is not set", "set it in the environment or the --env-file"
-        )
+        return ConfigurationError(cls.prefix + where, "is not set", "set it in the environment or the --env-file")
     problem, _, fix = str(raised or error["msg"]).partition("; ")
     return ConfigurationError(cls.prefix + where, problem, fix or "see --help for what it may hold")

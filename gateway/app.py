@@ -1,0 +1,215 @@
+"""The gateway's composition root: builds the parts, runs them in one TaskGroup, and drains them in order.
+
+Start: store, CA and tunnel certificate, then the listeners; ready once all of them listen. Stop (SIGTERM,
+SIGINT): not ready and 503 for new requests first, so that load balancers and callers go elsewhere; then the
+requests in flight get `drain_seconds`; then agents are told to go, because they carry those requests; then
+everything ends by cancellation.
+"""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from certs.errors import CertsError
+from certs.tls import TunnelTls
+from gateway.api_listener import ApiListener
+from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
+from gateway.directory import Directory, read_directory, watch
+from gateway.enrollment import EnrollmentDesk
+from gateway.front_door import FrontDoor
+from gateway.metrics import render
+from gateway.outcomes import OutcomeLog
+from gateway.probe import test_connection
+from gateway.registry import Registry
+from gateway.sealing import SealingError, SecretKey, load_secret_key
+from gateway.settings import GatewaySettings
+from gateway.status import link_rows, status_page
+from gateway.store import Store, StoreError, open_store
+from gateway.store.engine import database_path
+from gateway.tunnel_listener import TunnelListener
+from http1.limits import OpenSockets
+from http1.sweep import Sweeper
+from runtime import logs, loop
+from runtime.address import Address
+from runtime.admin import Pages, serve_admin
+from runtime.control import serve_control
+from runtime.exits import CONFIGURATION, OK, CommandFailed
+from runtime.groups import leave_group, leaving_group
+from runtime.identity import ensure_state_directory
+from runtime.version import release
+from tunnel.budget import Budget
+
+log = structlog.get_logger()
+
+CERTIFICATE_CHECK_SECONDS = 3600.0
+DRAIN_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What lies in the state directory: the store, the key that seals its secrets, and the CA."""
+
+    store: Store
+    key: SecretKey
+    authority: CertificateAuthority
+
+
+class Gateway:
+    """The parts of one running gateway, and what happens between them."""
+
+    def __init__(self, settings: GatewaySettings, stored: Stored, directory: Directory) -> None:
+        self._settings = settings
+        self._stored = stored
+        authority = stored.authority
+        self._hosts = tunnel_hosts(settings.derived_tunnel_url(settings.tunnel_listen))
+        authority.renew_server(self._hosts, datetime.now(UTC))
+        self._tls = TunnelTls(authority.files, datetime.now(UTC))
+        self.registry = Registry()
+        self.outcomes = OutcomeLog()
+        self.sockets = OpenSockets()
+        self.sweeper = Sweeper()
+        self.budget = Budget(settings.memory_budget_bytes)
+        desk = EnrollmentDesk(stored.store, authority)
+        self.software = f"jira-gateway/{release()}"
+        self.tunnel = TunnelListener(self.registry, self.budget, desk, directory, authority.deny_list(), self.software)
+        self.api = ApiListener(settings, self.sweeper, self.sockets)
+        self.door: FrontDoor | None = None
+        self.directory = directory
+        self._not_ready: dict[str, str] = {"api": "the API listener is starting", "tunnel": "the tunnel is starting"}
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain and return."""
+        stop = asyncio.Event()
+        running = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            running.add_signal_handler(number, stop.set)
+        with leaving_group():
+            async with asyncio.TaskGroup() as tasks:
+                await self._open_door(tasks)
+                tasks.create_task(self.sweeper.run())
+                tasks.create_task(self.tunnel.run(self._settings.tunnel_listen, self._tls, self._tunnel_started))
+                tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
+                tasks.create_task(self._renew_certificate())
+                tasks.create_task(serve_admin(self._settings.admin_listen, self._pages(), "JIRA_GATEWAY_ADMIN_LISTEN"))
+                tasks.create_task(serve_control(self._settings.state_dir, self._commands()))
+                await stop.wait()
+                await self._drain()
+                log.info("gateway_stopped")
+                leave_group()
+
+    async def _open_door(self, tasks: asyncio.TaskGroup) -> None:
+        settings = self._settings
+        bound = await self.api.bind(lambda: self.door)
+        self.door = FrontDoor(
+            self.directory,
+            self.registry,
+            self.sweeper,
+            self.outcomes,
+            public_url=settings.derived_public_url(bound),
+            domain=settings.connection_domain,
+            wall_clock=partial(datetime.now, UTC),
+        )
+        tasks.create_task(self.api.run())
+        self._not_ready.pop("api", None)
+        log.info("api_listening", address=str(bound), public_url=settings.derived_public_url(bound))
+
+    def _tunnel_started(self, bound: Address) -> None:
+        self._not_ready.pop("tunnel", None)
+        log.info("gateway_ready", tunnel_url=self._settings.derived_tunnel_url(bound), version=release())
+
+    def _use(self, directory: Directory) -> None:
+        """Make a changed store count: for the next request, and for links whose certificate was revoked."""
+        self.directory = directory
+        if self.door is not None:
+            self.door.use(directory)
+        try:
+            denied = self._stored.authority.deny_list()
+        except CertsError as error:
+            log.error("deny_list_unreadable", reason=str(error))  # noqa: TRY400 - the reason says it all
+            return
+        self.tunnel.use(directory, denied)
+
+    async def _renew_certificate(self) -> None:
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+            try:
+                if self._stored.authority.renew_server(self._hosts, datetime.now(UTC)):
+                    self._tls.reload(datetime.now(UTC))
+                    log.info("tunnel_certificate_renewed", hosts=self._hosts)
+            except CertsError as error:
+                log.error("tunnel_certificate_not_renewed", reason=str(error))  # noqa: TRY400 - as above
+
+    def _pages(self) -> Pages:
+        return Pages(
+            ready=lambda: next(iter(self._not_ready.values()), None),
+            status=lambda: status_page(self.registry, self.directory, self.software),
+            metrics=lambda: render(self.registry, self.outcomes, self.sockets, self.budget),
+        )
+
+    def _commands(self) -> dict[str, Any]:
+        async def links(_: dict[str, Any]) -> dict[str, Any]:
+            return {"links": link_rows(self.registry)}
+
+        async def test(arguments: dict[str, Any]) -> dict[str, Any]:
+            name = str(arguments.get("name", ""))
+            connection = self.directory.connection(name)
+            if connection is None:
+                raise CommandFailed(f"there is no connection {name}; see jira-gateway connections list")
+            checks = await test_connection(connection, self.registry)
+            rows = [
+                {"check": row.check, "result": row.result, "detail": row.detail, "action": row.action} for row in checks
+            ]
+            return {"name": name, "ok": all(row.result != "fail" for row in checks), "checks": rows}
+
+        return {"links": links, "test-connection": test}
+
+    async def _drain(self) -> None:
+        settings = self._settings
+        self._not_ready["stop"] = "the gateway is stopping"
+        log.info("gateway_draining", seconds=settings.drain_seconds)
+        if self.door is not None:
+            self.door.is_draining = True
+        self.tunnel.is_draining = True
+        deadline = monotonic() + settings.drain_seconds
+        while self._in_flight() and monotonic() < deadline:  # noqa: ASYNC110 - links count streams, they signal nothing
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        self.sockets.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.5, min(2.0, deadline - monotonic()))), asyncio.TaskGroup() as goodbyes:
+                for agent_link in self.registry.links():
+                    goodbyes.create_task(agent_link.link.drain(1.0))
+        self.sockets.abort()
+
+    def _in_flight(self) -> int:
+        return sum(agent_link.link.streams for agent_link in self.registry.links())
+
+
+def main(settings: GatewaySettings) -> int:
+    """Run the gateway until it is told to stop; raises `CommandFailed` when it cannot start."""
+    logs.configure(settings.log_level, settings.log_format)
+    loop.run(_serve(settings))
+    return OK
+
+
+async def _serve(settings: GatewaySettings) -> None:
+    ensure_state_directory(settings.state_dir)
+    now = datetime.now(UTC)
+    async with AsyncExitStack() as stack:
+        try:
+            key = load_secret_key(settings.state_dir, settings.secret_key)
+            path = database_path(settings.state_dir, settings.database_url)
+            store = await stack.enter_async_context(open_store(path, key, now))
+            authority = CertificateAuthority(settings.state_dir)
+            authority.create_if_absent(now)
+            directory = await read_directory(store, key)
+            gateway = Gateway(settings, Stored(store, key, authority), directory)
+        except (CertsError, SealingError, StoreError) as error:
+            raise CommandFailed(str(error), CONFIGURATION) from None
+        await gateway.run()

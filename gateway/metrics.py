@@ -1,0 +1,42 @@
+"""The gateway's metrics in Prometheus' text format: one table of names, values read when asked."""
+
+from collections.abc import Iterable, Mapping
+
+from gateway.outcomes import OutcomeLog
+from gateway.registry import Registry
+from http1.limits import OpenSockets
+from tunnel.budget import Budget
+
+Samples = Mapping[str, float]
+
+
+def render(registry: Registry, outcomes: OutcomeLog, sockets: OpenSockets, budget: Budget) -> str:
+    """Return the whole page."""
+    links: dict[str, float] = {}
+    in_flight = 0
+    for agent_link in registry.links():
+        label = f'{{agent="{agent_link.identity.name}"}}'
+        links[label] = links.get(label, 0) + 1
+        in_flight += agent_link.link.streams
+    answers = {f'{{status="{status}"}}': float(count) for status, count in sorted(outcomes.by_status.items())}
+    ours = {f'{{error="{slug}"}}': float(count) for slug, count in sorted(outcomes.by_slug.items())}
+    blocks = [
+        _block("jira_gateway_agent_links", "gauge", "Live links by agent.", links),
+        _block("jira_gateway_requests_in_flight", "gauge", "Requests on links.", {"": in_flight}),
+        _block("jira_gateway_answers_total", "counter", "Answers to callers by status.", answers),
+        _block("jira_gateway_errors_total", "counter", "Outcomes that were ours and not Jira's, by slug.", ours),
+        _block("jira_gateway_hung_up_total", "counter", "Callers that left before an answer.", {"": outcomes.hung_up}),
+        _block("jira_gateway_caller_sockets", "gauge", "Open sockets of callers.", {"": len(sockets.open)}),
+        _block("jira_gateway_caller_sockets_refused_total", "counter", "Sockets over the cap.", {"": sockets.refused}),
+        _block("jira_gateway_window_bytes", "gauge", "Bytes granted to agents in windows.", {"": budget.granted}),
+    ]
+    return "".join(blocks)
+
+
+def _block(name: str, kind: str, text: str, samples: Samples) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n" + "".join(_lines(name, samples))
+
+
+def _lines(name: str, samples: Samples) -> Iterable[str]:
+    for labels, value in samples.items():
+        yield f"{name}{labels} {value:g}\n"

@@ -1,0 +1,38 @@
+"""What the gateway says of itself: the status page and the links, for people and for --json."""
+
+from typing import Any
+
+from certs.certificates import serial_hex
+from gateway.directory import Directory
+from gateway.registry import AgentLink, Registry
+
+
+def status_page(registry: Registry, directory: Directory, software: str) -> dict[str, Any]:
+    """Return the status page: which agents are connected, and which version of the store is in force."""
+    links: dict[str, int] = {}
+    for agent_link in registry.links():
+        links[agent_link.identity.name] = links.get(agent_link.identity.name, 0) + 1
+    return {"software": software, "store_version": directory.version, "agents": links}
+
+
+def link_rows(registry: Registry) -> list[dict[str, Any]]:
+    """Return one row per live link."""
+    return [_row(agent_link) for agent_link in registry.links()]
+
+
+def _row(agent_link: AgentLink) -> dict[str, Any]:
+    link = agent_link.link
+    rtt = link.rtt
+    return {
+        "agent": agent_link.identity.name,
+        "instance": agent_link.identity.instance,
+        "serial": serial_hex(agent_link.certificate.serial),
+        "certificate_expires_at": agent_link.certificate.not_after.isoformat(),
+        "address": agent_link.address,
+        "opened_at": agent_link.opened_at.isoformat(timespec="seconds"),
+        "usable": link.is_usable,
+        "streams": link.streams,
+        "rtt_ms": None if rtt is None else round(rtt * 1000, 2),
+        "software": link.software,
+        "jira": agent_link.settings.get(b"jira-base-url", b"").decode("utf-8", "replace"),
+    }
