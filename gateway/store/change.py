@@ -16,7 +16,7 @@ from gateway.store import queries, tables
 from gateway.store.errors import AlreadyExists, InUse, InviteRejected, NotFound
 from gateway.store.rows import Connection, Instance, Invite, Token
 
-_SECRET_FIELDS = frozenset({"sealed_secret", "secret_hash", "previous_hash", "ca_pem"})
+_NOT_IN_THE_TRAIL = frozenset({"sealed_secret", "secret_hash", "previous_hash", "ca_pem", "name", "created_at"})
 
 
 class Change:
@@ -241,15 +241,15 @@ class Change:
 
 
 def _visible(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a row's fields as they may be shown, without what is empty or secret."""
-    return {name: value for name, value in fields.items() if name not in _SECRET_FIELDS and value is not None}
+    """Return a row's fields for its audit record: without what is secret, empty or in the record anyway."""
+    return {name: value for name, value in fields.items() if name not in _NOT_IN_THE_TRAIL and value is not None}
 
 
 def _describe(token: Token) -> dict[str, Any]:
     shown = _visible(asdict(token))
     shown["connections"] = sorted(token.connections)
     shown["scopes"] = sorted(token.scopes)
-    return shown | {"created_at": _text(token.created_at), "expires_at": _text(token.expires_at)}
+    return shown | {"expires_at": _text(token.expires_at)}
 
 
 def _text(moment: datetime | None) -> str | None:
