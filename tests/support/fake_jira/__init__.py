@@ -20,9 +20,11 @@ from tests.support.fake_jira.misbehaviour import (
     Status,
 )
 from tests.support.fake_jira.pattern import pattern_bytes, pattern_chunks, pattern_sha256
+from tests.support.fake_jira.process import JiraProcess
 from tests.support.fake_jira.profiles import ON_PREMISE
 from tests.support.fake_jira.recording import RecordedRequest
 from tests.support.fake_jira.server import FakeJira
+from tests.support.fake_jira.tls import TlsFiles, client_context, make_certificate, server_context
 
 __all__ = [
     "ON_PREMISE",
@@ -33,6 +35,7 @@ __all__ = [
     "FakeJira",
     "Fault",
     "Hang",
+    "JiraProcess",
     "LieAboutLength",
     "RawAnswer",
     "RecordedRequest",
@@ -41,7 +44,11 @@ __all__ = [
     "StallBody",
     "StallRead",
     "Status",
+    "TlsFiles",
+    "client_context",
+    "make_certificate",
     "pattern_bytes",
     "pattern_chunks",
     "pattern_sha256",
+    "server_context",
 ]

@@ -50,7 +50,7 @@ async def upload(jira: "FakeJira", request: Request, key: str) -> Answer:
         raise JiraError(400, str(error)) from None
     added = []
     for head, content in files:
-        name = head.filename.replace("\\", "/").rpartition("/")[2]
+        name = str(head.filename).replace("\\", "/").rpartition("/")[2]
         kind = head.content_type if head.content_type != "application/octet-stream" else None
         kind = kind or mimetypes.guess_type(name)[0] or "application/octet-stream"
         added.append(jira.store.add_attachment(issue, request.user, name, content, kind))

@@ -75,7 +75,7 @@ class Request:
         self.raw_query = b""
         self.api_version = "2"
         self.user: Any = None
-        self._left = head.body if head.body > 0 else 0
+        self._left = max(0, head.body)
         self._chunk_left = 0
         self._preloaded: list[bytes] = []
         self._continue_due = (head.header("expect") or "").lower() == "100-continue" and head.minor == 1
@@ -236,7 +236,7 @@ def _reason(status: int) -> str:
 def _frame(data: bytes | memoryview, *, chunked: bool, last: bool) -> bytes | memoryview:
     if not chunked:
         return data
-    framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    framed = b"%x\r\n%b\r\n" % (len(data), bytes(data)) if data else b""
     return framed + b"0\r\n\r\n" if last else framed
 
 
@@ -247,8 +247,8 @@ async def _pieces(body: Body) -> AsyncIterator[bytes | memoryview]:
         async for piece in body:
             yield piece
     else:
-        for piece in body:
-            yield piece
+        for part in body:
+            yield part
 
 
 async def _distorted(
@@ -257,7 +257,7 @@ async def _distorted(
     end = distortion.cut_after if distortion.cut_after is not None else distortion.stall_after
     position = 0
     async for whole in pieces:
-        piece = whole if end is None else whole[: max(0, end - position)]
+        piece: bytes | memoryview = whole if end is None else whole[: max(0, end - position)]
         position += len(piece)
         if distortion.drip is None:
             yield piece

@@ -1,23 +1,20 @@
-"""Resources of issues: create, read, edit, assign, transition, delete, create metadata, watchers, votes, links, worklogs."""
+"""Resources of issues: create, read, edit, assign, transition, delete."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.people import User
 from tests.support.fake_jira.permissions import may, sees_issue, sees_project
-from tests.support.fake_jira.profiles import fixture
-from tests.support.fake_jira.routing import JiraError, Routes, Situation, json_body, json_object, page_numbers
+from tests.support.fake_jira.routing import JiraError, Routes, Situation, json_object
 from tests.support.fake_jira.store import (
     ISSUE_TYPES,
-    LINK_TYPES,
     PRIORITIES,
     STATUSES,
     TRANSITIONS,
     Issue,
-    Link,
-    Project,
-    Worklog,
 )
+from tests.support.fake_jira.views import stamp
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -57,7 +54,8 @@ def find_user(jira: "FakeJira", value: Any, field: str) -> User | None:
     return user
 
 
-def _by_name(table: dict[str, Any], value: Any) -> str | None:
+def by_name(table: dict[str, Any], value: Any) -> str | None:
+    """The key of the entry that {"id"} or {"name"} means."""
     if not isinstance(value, dict):
         return None
     if str(value.get("id", "")) in table:
@@ -78,9 +76,9 @@ def apply_fields(jira: "FakeJira", issue: Issue, fields: dict[str, Any]) -> list
         elif name == "labels":
             issue.labels = [str(label) for label in value or []]
         elif name == "priority":
-            issue.priority_id = _by_name(PRIORITIES, value) or _wrong(name)
+            issue.priority_id = by_name(PRIORITIES, value) or _wrong(name)
         elif name == "issuetype":
-            issue.type_id = _by_name(ISSUE_TYPES, value) or _wrong(name)
+            issue.type_id = by_name(ISSUE_TYPES, value) or _wrong(name)
         elif name == "assignee":
             issue.assignee = find_user(jira, value, name)
         elif name == "reporter":
@@ -125,68 +123,8 @@ def record_change(jira: "FakeJira", issue: Issue, user: User | None, items: list
     issue.updated = jira.store.now()
     number = str(jira.store.next_id())
     author = jira.views.user(user)
-    from tests.support.fake_jira.views import stamp
-
     issue.history.append({"id": number, "author": author, "created": stamp(issue.updated), "items": items})
     return {"id": number, "items": items}
-
-
-# -- create metadata
-
-
-def _creatable(jira: "FakeJira", user: User | None) -> list[Project]:
-    return [p for p in jira.store.projects.values() if sees_project(user, p) and may(user, "CREATE_ISSUES", p)]
-
-
-def _create_fields(jira: "FakeJira") -> list[dict[str, Any]]:
-    priorities = [jira.views.priority(number) for number in PRIORITIES]
-    return [
-        {"required": True, "schema": {"type": "string", "system": "summary"}, "name": "Summary", "fieldId": "summary",
-         "hasDefaultValue": False, "operations": ["set"]},
-        {"required": False, "schema": {"type": "string", "system": "description"}, "name": "Description",
-         "fieldId": "description", "hasDefaultValue": False, "operations": ["set"]},
-        {"required": False, "schema": {"type": "priority", "system": "priority"}, "name": "Priority",
-         "fieldId": "priority", "hasDefaultValue": True, "operations": ["set"], "allowedValues": priorities},
-        {"required": False, "schema": {"type": "user", "system": "assignee"}, "name": "Assignee", "fieldId": "assignee",
-         "autoCompleteUrl": jira.views.rest("user/assignable/search?issueKey=null&username="),
-         "hasDefaultValue": False, "operations": ["set"]},
-    ]  # fmt: skip
-
-
-@routes.add("GET", "/rest/api/2/issue/createmeta", anonymous=True)
-async def createmeta(jira: "FakeJira", request: Request) -> Answer:
-    if not jira.profile.createmeta_legacy:
-        raise Situation("createmeta-removed-9")
-    keys = {key for key in request.parameter("projectKeys").split(",") if key}
-    with_fields = "projects.issuetypes.fields" in request.parameter("expand")
-    fields = {field["fieldId"]: field for field in _create_fields(jira)}
-    projects = []
-    for project in _creatable(jira, request.user):
-        if keys and project.key not in keys:
-            continue
-        types = [
-            {**jira.views.issue_type(number), **({"expand": "fields", "fields": fields} if with_fields else {})}
-            for number in ISSUE_TYPES
-        ]
-        projects.append({**jira.views.project(project), "expand": "issuetypes", "issuetypes": types})
-    return Answer.json({"expand": "projects", "projects": projects})
-
-
-@routes.add("GET", "/rest/api/2/issue/createmeta/{project}/issuetypes")
-@routes.add("GET", "/rest/api/2/issue/createmeta/{project}/issuetypes/{kind}")
-async def createmeta_paged(jira: "FakeJira", request: Request, project: str, kind: str = "") -> Answer:
-    found = next((p for p in _creatable(jira, request.user) if project in {p.key, str(p.id)}), None)
-    if not jira.profile.createmeta_paged or found is None:
-        raise Situation("issue-missing")
-    values = _create_fields(jira) if kind else [jira.views.issue_type(number) for number in ISSUE_TYPES]
-    name = ("fields" if kind else "issueTypes") if jira.profile.is_cloud else "values"
-    start, count = page_numbers(request)
-    page = values[start : start + count]
-    last = start + len(page) >= len(values)
-    return Answer.json({"maxResults": count, "startAt": start, "total": len(values), "isLast": last, name: page})
-
-
-# -- issues
 
 
 @routes.add("POST", "/rest/api/2/issue", anonymous=True)
@@ -201,10 +139,14 @@ async def create_bulk(jira: "FakeJira", request: Request) -> Answer:
         try:
             issues.append(_create(jira, request.user, item))
         except (JiraError, Situation) as error:
-            import json
-
             body = error.answer.body if isinstance(error, JiraError) else b"{}"
-            errors.append({"status": 400, "elementErrors": json.loads(bytes(body)), "failedElementNumber": number})
+            errors.append(
+                {
+                    "status": 400,
+                    "elementErrors": json.loads(body if isinstance(body, bytes) else b"{}"),
+                    "failedElementNumber": number,
+                }
+            )
     return Answer.json({"issues": issues, "errors": errors}, 201 if issues or not errors else 400)
 
 
@@ -221,7 +163,7 @@ def _create(jira: "FakeJira", user: User | None, body: dict[str, Any]) -> dict[s
         raise Situation("create-denied")
     if not str(fields.get("summary") or "").strip():
         raise Situation("create-missing-summary")
-    if _by_name(ISSUE_TYPES, fields.get("issuetype")) is None:
+    if by_name(ISSUE_TYPES, fields.get("issuetype")) is None:
         raise JiraError(400, errors={"issuetype": "valid issue type is required"})
     probe = jira.store.add_issue(project, "", user)
     try:
@@ -372,156 +314,3 @@ async def transition(jira: "FakeJira", request: Request, key: str) -> Answer:
     changelog = record_change(jira, issue, request.user, items)
     jira.emit("jira:issue_updated", request.user, issue=issue, event_type="issue_generic", changelog=changelog)
     return Answer.empty()  # update.comment is dropped silently: the screen has no comment field (jira-facts 4)
-
-
-@routes.add("GET", "/rest/api/2/issue/{key}/editmeta", anonymous=True)
-async def editmeta(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    editable = may(request.user, "EDIT_ISSUES", issue.project)
-    return Answer.json({"fields": {f["fieldId"]: f for f in _create_fields(jira)} if editable else {}})
-
-
-# -- watchers, votes
-
-
-@routes.add("GET", "/rest/api/2/issue/{key}/watchers", anonymous=True)
-async def watchers(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    shown = may(request.user, "VIEW_VOTERS_AND_WATCHERS", issue.project)
-    return Answer.json(jira.views.watchers(issue, request.user, with_names=shown))
-
-
-@routes.add("POST DELETE", "/rest/api/2/issue/{key}/watchers")
-async def change_watchers(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    if request.method == "POST":
-        name = await json_body(request) or request.user.name
-    else:
-        name = request.parameter("username") or request.parameter("accountId")
-    user = jira.people.find(str(name))
-    if user is None:
-        raise JiraError(404, f"The user '{name}' does not exist")
-    if user is not request.user and not may(request.user, "MANAGE_WATCHERS", issue.project):
-        raise JiraError(401, f"User '{request.user.name}' is not allowed to add watchers to issue '{issue.key}'")
-    if request.method == "POST" and user not in issue.watchers:
-        issue.watchers.append(user)
-    elif request.method == "DELETE" and user in issue.watchers:
-        issue.watchers.remove(user)
-    return Answer.empty()
-
-
-@routes.add("GET", "/rest/api/2/issue/{key}/votes")
-async def votes(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    return Answer.json({**jira.views.votes(issue, request.user), "voters": [jira.views.user(u) for u in issue.voters]})
-
-
-@routes.add("POST DELETE", "/rest/api/2/issue/{key}/votes")
-async def vote(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    if issue.reporter is request.user:
-        raise JiraError(404, "You cannot vote for an issue you have reported.")
-    if request.method == "POST" and request.user not in issue.voters:
-        issue.voters.append(request.user)
-    elif request.method == "DELETE" and request.user in issue.voters:
-        issue.voters.remove(request.user)
-    return Answer.empty()
-
-
-# -- links, worklogs
-
-
-@routes.add("GET", "/rest/api/2/issueLinkType", anonymous=True)
-async def link_types(jira: "FakeJira", request: Request) -> Answer:
-    types = [
-        {
-            "id": number,
-            "name": name,
-            "inward": inward,
-            "outward": outward,
-            "self": jira.views.rest(f"issueLinkType/{number}"),
-        }
-        for number, (name, inward, outward) in LINK_TYPES.items()
-    ]
-    return Answer.json({"issueLinkTypes": types})
-
-
-@routes.add("POST", "/rest/api/2/issueLink", anonymous=True)
-async def link(jira: "FakeJira", request: Request) -> Answer:
-    body = await json_object(request)
-    kind = _by_name(LINK_TYPES, body.get("type"))
-    if kind is None:
-        raise JiraError(404, f"No issue link type with name '{(body.get('type') or {}).get('name')}' found.")
-    ends = []
-    for name in ("inwardIssue", "outwardIssue"):
-        issue = jira.store.find_issue(str((body.get(name) or {}).get("key") or (body.get(name) or {}).get("id")))
-        if issue is None or not sees_issue(request.user, issue):
-            raise JiraError(404 if request.user else 401, "Issue Does Not Exist")
-        ends.append(issue)
-    if not may(request.user, "LINK_ISSUES", ends[0].project):
-        raise JiraError(401, f"No Link Issue Permission for issue '{ends[0].key}'")
-    record = Link(jira.store.next_id(), kind, inward=ends[0], outward=ends[1])
-    jira.store.links[record.id] = record
-    if body.get("comment"):
-        jira.add_comment(ends[0], request.user, body["comment"].get("body", ""))
-    return Answer.empty(201)
-
-
-@routes.add("GET", "/rest/api/2/issueLink/{number}")
-async def read_link(jira: "FakeJira", request: Request, number: str) -> Answer:
-    record = jira.store.links.get(int(number) if number.isdigit() else 0)
-    if record is None:
-        raise JiraError(404, f"No issue link with id '{number}' exists.")
-    kind = jira.views.link(record, record.inward)
-    return Answer.json({**kind, "inwardIssue": jira.views.issue_stub(record.inward)})
-
-
-@routes.add("DELETE", "/rest/api/2/issueLink/{number}")
-async def delete_link(jira: "FakeJira", request: Request, number: str) -> Answer:
-    if jira.store.links.pop(int(number) if number.isdigit() else 0, None) is None:
-        raise JiraError(404, f"No issue link with id '{number}' exists.")
-    return Answer.empty()
-
-
-@routes.add("GET", "/rest/api/2/issue/{key}/worklog", anonymous=True)
-async def worklogs(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    listed = [jira.views.worklog(issue, worklog) for worklog in issue.worklogs]
-    return Answer.json({"startAt": 0, "maxResults": len(listed), "total": len(listed), "worklogs": listed})
-
-
-@routes.add("POST", "/rest/api/2/issue/{key}/worklog")
-async def log_work(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    body = await json_object(request)
-    require(request.user, "WORK_ON_ISSUES", issue, "comment-denied")
-    seconds = body.get("timeSpentSeconds")
-    if seconds is None:
-        units = {"m": 60, "h": 3600, "d": 28800, "w": 144000}
-        try:
-            seconds = sum(int(part[:-1]) * units[part[-1]] for part in str(body["timeSpent"]).split())
-        except (KeyError, ValueError, IndexError):
-            raise JiraError(400, errors={"timeLogged": "Invalid time duration entered."}) from None
-    started = body.get("started") or "2026-03-03T10:00:00.000+0000"
-    worklog = Worklog(
-        jira.store.next_id(), request.user, body.get("comment", ""), started, int(seconds), jira.store.now()
-    )
-    issue.worklogs.append(worklog)
-    jira.emit("worklog_created", request.user, payload={"worklog": jira.views.worklog(issue, worklog)}, issue=issue)
-    return Answer.json(jira.views.worklog(issue, worklog), 201)
-
-
-@routes.add("DELETE", "/rest/api/2/issue/{key}/worklog/{number}")
-async def delete_worklog(jira: "FakeJira", request: Request, key: str, number: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    found = next((worklog for worklog in issue.worklogs if str(worklog.id) == number), None)
-    if found is None:
-        raise JiraError(404, f"Cannot find worklog with id: '{number}'.")
-    issue.worklogs.remove(found)
-    return Answer.empty()
-
-
-def error_situation(jira: "FakeJira", name: str) -> dict[str, Any]:
-    """An entry of fixtures/errors.json on this base URL."""
-    situation: dict[str, Any] = fixture("errors", jira.base_url)[name]
-    return situation

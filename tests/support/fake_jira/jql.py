@@ -52,7 +52,7 @@ class Query:
         """Those that match, ordered."""
         found = [issue for issue in issues if self.test(issue)]
         for name, descending in reversed(self.order or [("key", True)]):
-            found.sort(key=lambda issue: _sort_key(issue, name), reverse=descending)  # noqa: B023 - used at once
+            found.sort(key=lambda issue: _sort_key(issue, name), reverse=descending)
         return found
 
 

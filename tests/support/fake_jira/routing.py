@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.support.fake_jira.exchange import Answer, Request
 
-
 Resource = Callable[..., Awaitable[Answer]]
 
 

@@ -7,31 +7,26 @@ Everything is in memory and belongs to one event loop.
 """
 
 import asyncio
-import gzip
 import itertools
 import ssl
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Self
 
-from tests.support.fake_jira import agile, attachments, comments, generic, instance, issues, searching, webhooks
 from tests.support.fake_jira import misbehaviour as faults
-from tests.support.fake_jira.exchange import HTML_TYPE, JSON_TYPE, Answer, Distortion, Request
-from tests.support.fake_jira.people import Login, People, User, session_of
-from tests.support.fake_jira.profiles import fixture, load_profile
+from tests.support.fake_jira.agile import first_sprints
+from tests.support.fake_jira.exchange import Answer, Request
+from tests.support.fake_jira.people import People, User
+from tests.support.fake_jira.profiles import load_profile
 from tests.support.fake_jira.recording import RecordedRequest
-from tests.support.fake_jira.routing import JiraError, Routes, Situation
 from tests.support.fake_jira.seed import seed_people, seed_store
-from tests.support.fake_jira.store import Comment, Content, Issue, Store
-from tests.support.fake_jira.tomcat import BadRequest, map_target, parse_head
+from tests.support.fake_jira.serving import serve
+from tests.support.fake_jira.store import Attachment, Comment, Content, Issue, Store
 from tests.support.fake_jira.views import Views
 from tests.support.fake_jira.webhooks import Webhooks, event_payload
-from tests.support.fake_jira.wire import Disconnected, HeadTooLarge, WireConnection
+from tests.support.fake_jira.wire import WireConnection
 
 HEAD_LIMIT = 8192  # Tomcat's maxHttpHeaderSize
-ROUTES = Routes()
-for _module in (generic, instance, issues, comments, attachments, searching, webhooks, agile):
-    ROUTES.include(_module.routes)
 
 
 class FakeJira:
@@ -71,14 +66,15 @@ class FakeJira:
         self.people = People(cloud=self.profile.is_cloud, pat=self.profile.pat)
         self.store = Store(clock)
         self.webhooks = Webhooks(self)
-        self.sprints = agile.first_sprints()
+        self.sprints = first_sprints()
         self.requests: list[RecordedRequest] = []
+        self.crashes: list[Exception] = []  # bugs of the stand-in itself
         self.connections = 0  # accepted so far
         self._configured_base_url = base_url
-        self._rules: list[faults.Rule] = []
-        self._active: set[RecordedRequest] = set()
-        self._open: set[WireConnection] = set()
-        self._request_numbers = itertools.count(1)
+        self.rules: list[faults.Rule] = []
+        self.in_progress: set[RecordedRequest] = set()
+        self.open: set[WireConnection] = set()
+        self.request_numbers = itertools.count(1)
         self._group: asyncio.TaskGroup | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,7 +138,7 @@ class FakeJira:
 
     def drop_connections(self, *, reset: bool = True) -> int:
         """Close every connection at once, as a dying Jira does; returns how many."""
-        connections = list(self._open)
+        connections = list(self.open)
         for connection in connections:
             if reset:
                 connection.reset()
@@ -155,12 +151,18 @@ class FakeJira:
     @property
     def active(self) -> int:
         """Requests in progress whose client is still there."""
-        return len(self._active)
+        return len(self.in_progress)
+
+    def _accept(self, connection: WireConnection) -> None:
+        self.connections += 1
+        connection.id = self.connections
+        self.open.add(connection)
+        self._start(serve(self, connection))
 
     @property
     def open_connections(self) -> int:
         """Sockets that are open now."""
-        return len(self._open)
+        return len(self.open)
 
     def misbehave(
         self,
@@ -175,13 +177,13 @@ class FakeJira:
 
         `times` limits how often, `method` and `header` (name, exact value) narrow it. The newest rule wins.
         """
-        rule = faults.Rule(prefix, fault, times, method, header, rules=self._rules)
-        self._rules.append(rule)
+        rule = faults.Rule(prefix, fault, times, method, header, rules=self.rules)
+        self.rules.append(rule)
         return rule
 
     def behave(self) -> None:
         """Forget every fault."""
-        self._rules.clear()
+        self.rules.clear()
 
     def matching(
         self, path: str = "", *, method: str | None = None, marker: bytes | None = None
@@ -217,7 +219,9 @@ class FakeJira:
         self.emit("jira:issue_updated", author, issue=issue, comment=comment, event_type="issue_commented")
         return comment
 
-    def add_generated_attachment(self, issue_key: str, filename: str, size: int, author: str = "ines.ferro") -> Any:
+    def add_generated_attachment(
+        self, issue_key: str, filename: str, size: int, author: str = "ines.ferro"
+    ) -> Attachment:
         """A file of `size` bytes of the pattern that is stored nowhere."""
         issue = self.store.find_issue(issue_key)
         assert issue is not None, issue_key
@@ -259,266 +263,7 @@ class FakeJira:
             return Answer.empty(302, [("Location", f"{self.base_url}/login.jsp")])
         return self.page(404, "Not Found")
 
-    def situation(self, name: str) -> Answer:
-        """An entry of fixtures/errors.json as an answer."""
-        entry = fixture("errors", self.base_url)[name]
-        headers = list(entry["headers"].items())
-        if isinstance(entry["body"], str):
-            body = entry["body"].encode()
-            return Answer(entry["status"], headers, body, len(body))
-        kept = [(key, value) for key, value in headers if key != "Content-Type"]
-        return Answer.json(entry["body"], entry["status"], kept)
-
     def session_cookie(self, value: str) -> tuple[str, str]:
         """A Set-Cookie header with Tomcat's attributes."""
         secure = "; Secure" if self.tls else ""
         return ("Set-Cookie", f"JSESSIONID={value}; Path={self.context or '/'}{secure}; HttpOnly")
-
-    # -- one connection
-
-    def _accept(self, connection: WireConnection) -> None:
-        self.connections += 1
-        connection.id = self.connections
-        self._open.add(connection)
-        self._start(self._serve(connection))
-
-    async def _serve(self, connection: WireConnection) -> None:
-        try:
-            while await self._serve_one(connection):
-                pass
-        except Disconnected:
-            pass
-        finally:
-            self._open.discard(connection)
-            connection.close()
-
-    async def _serve_one(self, connection: WireConnection) -> bool:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.idle_timeout):
-                raw = await connection.read_head(self.head_limit)
-        except TimeoutError:
-            return False
-        except HeadTooLarge as error:
-            record = RecordedRequest(connection.id, connection.peer, error.received, loop.time(), status=400)
-            self.requests.append(record)
-            answer = self.situation("header-too-large")
-            await connection.write(_bare(answer))
-            return False
-        if raw is None:
-            return False
-        record = RecordedRequest(connection.id, connection.peer, raw, loop.time(), hash_body=self.hash_bodies)
-        self.requests.append(record)
-        self._active.add(record)
-        connection.on_gone = _canceller(asyncio.current_task())
-        try:
-            return await self._exchange(connection, record)
-        except (Disconnected, asyncio.CancelledError):
-            if connection.gone and not record.answered:
-                record.aborted = True
-                record.aborted_at = loop.time()
-            raise
-        finally:
-            connection.on_gone = _ignore
-            record.ended_at = loop.time()
-            self._active.discard(record)
-
-    async def _exchange(self, connection: WireConnection, record: RecordedRequest) -> bool:
-        try:
-            head = parse_head(record.raw_head)
-            record.method, record.target, record.headers = head.method, head.target, head.headers
-            path, query = map_target(head.target)
-        except BadRequest as error:
-            record.status = error.status
-            answer = Answer.text(
-                f"<!doctype html><h1>HTTP Status {error.status}</h1><p>{error.reason}</p>", error.status
-            )
-            await connection.write(_bare(answer))
-            record.answered = True
-            return False
-        request = Request(connection, head, record)
-        request.raw_query = query
-        fault = faults.choose(self._rules, record, self._raw_path(head.target))
-        distortion = await self._before(request, fault)
-        if distortion is None:
-            return False
-        answer = fault_answer(fault) or await self._answer(request, path)
-        keep_alive = await request.send(answer, distortion if fault else None)
-        keep_alive = keep_alive and await request.swallow()
-        record.answered = True
-        return keep_alive
-
-    def _raw_path(self, target: bytes) -> str:
-        path = target.partition(b"?")[0].decode("latin-1")
-        return path.removeprefix(self.context)
-
-    async def _before(self, request: Request, fault: faults.Fault | None) -> Distortion | None:
-        """What a fault does before there is an answer; None: the exchange is over."""
-        connection = request.connection
-        match fault:
-            case None:
-                return Distortion()
-            case faults.CloseAfterRequestHead(reset):
-                return _hang_up(connection, reset=reset)
-            case faults.CloseBeforeAnswer(reset):
-                await request.swallow_all()
-                return _hang_up(connection, reset=reset)
-            case faults.Hang():
-                await request.swallow_all()
-                await asyncio.Event().wait()
-            case faults.Slow(seconds):
-                await request.preload()
-                await asyncio.sleep(seconds)
-            case faults.StallRead(after, seconds):
-                await request.preload(after)
-                await asyncio.sleep(seconds)
-            case faults.RawAnswer(data, close, read_body):
-                if read_body:
-                    await request.swallow_all()
-                await connection.write(data)
-                if not close:
-                    await asyncio.Event().wait()
-                return None
-            case faults.Status(read_body=True):
-                await request.swallow_all()
-            case faults.CutMidBody(after, reset):
-                return Distortion(cut_after=after, reset=reset)
-            case faults.StallBody(after):
-                return Distortion(stall_after=after)
-            case faults.DripBody(step, pause):
-                return Distortion(drip=(step, pause))
-            case faults.LieAboutLength(declared):
-                return Distortion(declared_length=declared)
-            case _:
-                pass
-        return Distortion()
-
-    # -- one answer
-
-    async def _answer(self, request: Request, mapped: str) -> Answer:
-        if self.context and mapped != self.context and not mapped.startswith(self.context + "/"):
-            return Answer.text("<!doctype html><title>HTTP Status 404</title><h1>Not Found</h1>", 404)
-        request.path = mapped.removeprefix(self.context) or "/"
-        request.record.mapped_path = request.path
-        login = self.people.judge(request.header("Authorization"), request.header("Cookie"))
-        request.user = login.user
-        request.record.user = login.user.name if login.user else None
-        if login.refusal is not None:
-            answer = self.situation(login.refusal)
-            return self._finish(request, login, answer)
-        try:
-            answer = await self._dispatch(request)
-        except JiraError as error:
-            answer = error.answer
-        except Situation as situation:
-            answer = self.situation(situation.name)
-        return self._finish(request, login, answer)
-
-    async def _dispatch(self, request: Request) -> Answer:
-        path = request.path.replace("/rest/api/latest/", "/rest/api/2/", 1).replace(
-            "/rest/auth/latest/", "/rest/auth/1/", 1
-        )
-        if path.startswith("/rest/api/3/") and self.profile.is_cloud:
-            request.api_version = "3"
-            path = "/rest/api/2/" + path.removeprefix("/rest/api/3/")
-        if len(path) > 1 and path.startswith("/rest/"):
-            path = path.rstrip("/")
-        found = ROUTES.find(request.method, path)
-        if found is None:
-            return self._no_resource(request, path)
-        route, arguments = found
-        if request.user is None and not route.anonymous:
-            raise Situation("anonymous-needs-login")
-        return await route.resource(self, request, **arguments)
-
-    def _no_resource(self, request: Request, path: str) -> Answer:
-        allowed = ROUTES.methods_of(path)
-        if not allowed:
-            return self.not_found(request)
-        if request.method == "OPTIONS":
-            return Answer.empty(200, [("Allow", ",".join(["HEAD", "OPTIONS", *allowed]))])
-        return Answer.empty(405, [("Allow", ",".join(allowed))])
-
-    def _finish(self, request: Request, login: Login, answer: Answer) -> Answer:
-        if answer.plain:
-            return answer
-        present = {name.lower() for name, _ in answer.headers}
-        answer.headers = [
-            pair for pair in self._own_headers(request, login) if pair[0].lower() not in present
-        ] + answer.headers
-        if (
-            self.gzip
-            and isinstance(answer.body, bytes)
-            and answer.body
-            and "gzip" in (request.header("Accept-Encoding") or "")
-        ):
-            answer.body = gzip.compress(answer.body, 6, mtime=0)
-            answer.length = None
-            answer.headers.append(("Content-Encoding", "gzip"))
-        return answer
-
-    def _own_headers(self, request: Request, login: Login) -> list[tuple[str, str]]:
-        """What every Jira puts on its answers (fixtures/response-headers.json)."""
-        headers = [("X-AREQUESTID", f"554x{next(self._request_numbers)}x1")]
-        if self.profile.cluster_node:
-            headers.append(("X-ANODEID", self.profile.cluster_node))
-        headers.append(("X-ASEN", "SEN-0000000"))
-        if login.reason:
-            headers.append(("X-Seraph-LoginReason", login.reason))
-        if login.user is not None and login.session is None:
-            value = self.people.open_session(login.user)
-            headers += [("X-ASESSIONID", value[:7].lower()), self.session_cookie(value)]
-        if session_of(request.header("Cookie")) is None:
-            state = "lin" if login.user else "lout"
-            token = "BKEX-0WD1-ZZ9A-TEST_0123456789abcdef0123456789abcdef01234567"
-            headers.append(("Set-Cookie", f"atlassian.xsrf.token={token}_{state}; Path={self.context or '/'}"))
-        headers += [
-            ("X-AUSERNAME", login.user.name if login.user else "anonymous"),
-            ("X-XSS-Protection", "1; mode=block"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("X-Frame-Options", "SAMEORIGIN"),
-            ("Content-Security-Policy", "frame-ancestors 'self'"),
-            ("Cache-Control", "no-cache, no-store, no-transform"),
-            ("Vary", "User-Agent"),
-        ]
-        if self.rate_limit is not None and login.user is not None:
-            headers += self.rate_limit.items()
-        return headers
-
-
-def fault_answer(fault: faults.Fault | None) -> Answer | None:
-    """The answer that a fault gives instead of Jira."""
-    if not isinstance(fault, faults.Status):
-        return None
-    headers = list(fault.headers)
-    if not any(name.lower() == "content-type" for name, _ in headers):
-        headers.append(("Content-Type", JSON_TYPE if fault.body.startswith(("{", "[")) else HTML_TYPE))
-    body = fault.body.encode()
-    return Answer(fault.status, headers, body, len(body), close=not fault.read_body)
-
-
-def _hang_up(connection: WireConnection, *, reset: bool) -> None:
-    if reset:
-        connection.reset()
-    else:
-        connection.close()
-
-
-def _canceller(task: "asyncio.Task[Any] | None") -> Callable[[], None]:
-    def cancel() -> None:
-        if task is not None:
-            task.cancel()
-
-    return cancel
-
-
-def _ignore() -> None:
-    """Nobody is being served: the next read sees that the client is gone."""
-
-
-def _bare(answer: Answer) -> bytes:
-    """An answer of Tomcat itself, which then closes."""
-    body = answer.body if isinstance(answer.body, bytes) else b""
-    headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
-    head = f"HTTP/1.1 {answer.status} \r\n{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return head.encode("latin-1") + body

@@ -265,7 +265,7 @@ class Views:
 
     def issue(self, issue: Issue, user: User | None, fields: str = "*all", expand: str = "") -> dict[str, Any]:
         """An issue with the wanted fields (`*all`, `*navigable`, names, `-name`)."""
-        view = {
+        view: dict[str, Any] = {
             "expand": "renderedFields,names,schema,operations,editmeta,changelog,versionedRepresentations",
             "id": str(issue.id),
             "self": self.rest(f"issue/{issue.id}"),

@@ -1,4 +1,4 @@
-"""Webhooks: the two registration APIs (7-9 and 10), which events match, and the delivery to subscribers.
+"""Webhooks: which registration wants an event, what its delivery looks like, and the senders.
 
 Like Jira: three senders, a queue of 100, overflow dropped and only remembered, no retry on-premise.
 """
@@ -13,20 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
-from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.jql import JqlError
 from tests.support.fake_jira.people import User
-from tests.support.fake_jira.permissions import may_globally
-from tests.support.fake_jira.routing import JiraError, Routes, Situation, json_body, json_object
 from tests.support.fake_jira.searching import find_issues
 from tests.support.fake_jira.store import Comment, Issue
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
 
-routes = Routes()
-OLD, NEW = "/rest/webhooks/1.0/webhook", "/rest/jira-webhook/1.0/webhooks"
-SECTION = "issue-related-events-section"
 SENDERS, QUEUE_LIMIT, TIMEOUT = 3, 100, 10.0
 
 
@@ -192,170 +186,3 @@ def event_payload(
     if jira.profile.is_cloud and "issue" not in payload:
         payload["issue"] = jira.views.issue_stub(issue)
     return payload
-
-
-# -- registration, 7.x to 9.x and Cloud
-
-
-def _check(jira: "FakeJira", request: Request, *, new: bool) -> Answer | None:
-    if jira.profile.new_webhooks != new:
-        return jira.not_found(request)
-    if not may_globally(request.user, "ADMINISTER"):
-        raise Situation("webhook-register-not-admin")
-    return None
-
-
-def _find(jira: "FakeJira", number: str) -> Webhook:
-    webhook = jira.webhooks.registered.get(int(number) if number.isdigit() else 0)
-    if webhook is None:
-        raise JiraError(404, f"Webhook {number} does not exist")
-    return webhook
-
-
-def _store(jira: "FakeJira", request: Request, body: dict[str, Any], number: int) -> Webhook:
-    """Unknown properties are ignored, which is the trap of `jqlFilter` and of a top-level `secret` on 10."""
-    if not body.get("name") or not str(body.get("url", "")).startswith(("http://", "https://")):
-        raise JiraError(400, "The webhook needs a name and an http(s) URL")
-    new = jira.profile.new_webhooks
-    configuration = {str(key): str(value) for key, value in (body.get("configuration") or {}).items()}
-    webhook = Webhook(
-        id=number,
-        name=body["name"],
-        url=body["url"],
-        events=list(body.get("events") or []),
-        jql=configuration.get("FILTERS", "") if new else (body.get("filters") or {}).get(SECTION, ""),
-        exclude_body=configuration.get("EXCLUDE_BODY") == "true" if new else bool(body.get("excludeBody")),
-        enabled=bool(body.get("active" if new else "enabled", True)),
-        secret=configuration.get("SECRET") if new else (body.get("secret") if jira.profile.is_cloud else None),
-        owner=request.user,
-        updated_ms=int(jira.store.now().timestamp() * 1000),
-        configuration=configuration,
-    )
-    jira.webhooks.registered[number] = webhook
-    return webhook
-
-
-def _next_number(jira: "FakeJira") -> int:
-    return max(jira.webhooks.registered, default=0) + 1
-
-
-def _old_view(jira: "FakeJira", request: Request, webhook: Webhook) -> dict[str, Any]:
-    scheme = "https" if jira.tls else "http"
-    origin = f"{scheme}://{request.header('Host') or ''}{jira.context}"  # built from the request, not the base URL
-    return {
-        "name": webhook.name,
-        "url": webhook.url,
-        "events": webhook.events,
-        "filters": {SECTION: webhook.jql},
-        "excludeBody": webhook.exclude_body,
-        "enabled": webhook.enabled,
-        "self": f"{origin}{OLD}/{webhook.id}",
-        "lastUpdated": webhook.updated_ms,
-        "lastUpdatedUser": jira.views.user_key(webhook.owner),
-        "lastUpdatedDisplayName": webhook.owner.display_name,
-    }
-
-
-@routes.add("GET POST", OLD)
-async def old_collection(jira: "FakeJira", request: Request) -> Answer:
-    refusal = _check(jira, request, new=False)
-    if refusal is not None:
-        return refusal
-    if request.method != "POST":
-        return Answer.json([_old_view(jira, request, webhook) for webhook in jira.webhooks.registered.values()])
-    body = await json_object(request)
-    duplicate = (body.get("url"), body.get("events"), (body.get("filters") or {}).get(SECTION, ""))
-    if any((w.url, w.events, w.jql) == duplicate for w in jira.webhooks.registered.values()):
-        raise JiraError(409, "A webhook with the same parameters is already registered")
-    view = _old_view(jira, request, _store(jira, request, body, _next_number(jira)))
-    return Answer.json(view, 201, [("Location", view["self"])])
-
-
-@routes.add("GET PUT DELETE", OLD + "/{number}")
-async def old_single(jira: "FakeJira", request: Request, number: str) -> Answer:
-    refusal = _check(jira, request, new=False)
-    if refusal is not None:
-        return refusal
-    webhook = _find(jira, number)
-    if request.method == "DELETE":
-        del jira.webhooks.registered[webhook.id]
-        return Answer.empty()
-    if request.method == "PUT":
-        webhook = _store(jira, request, await json_object(request), webhook.id)
-    return Answer.json(_old_view(jira, request, webhook))
-
-
-@routes.add("PUT", OLD + "/{number}/enabled")
-async def old_enabled(jira: "FakeJira", request: Request, number: str) -> Answer:
-    refusal = _check(jira, request, new=False)
-    if refusal is not None:
-        return refusal
-    webhook = _find(jira, number)
-    webhook.enabled = bool(await json_body(request))
-    return Answer.json(webhook.enabled)
-
-
-# -- registration, 10 and later
-
-
-def _new_view(webhook: Webhook) -> dict[str, Any]:
-    return {
-        "id": webhook.id,
-        "name": webhook.name,
-        "url": webhook.url,
-        "events": webhook.events,
-        "createdDate": webhook.updated_ms,
-        "updatedDate": webhook.updated_ms,
-        "configuration": webhook.configuration,
-        "active": webhook.enabled,
-        "scopeType": "global",
-        "sslVerificationRequired": True,
-    }
-
-
-@routes.add("GET POST", NEW)
-async def new_collection(jira: "FakeJira", request: Request) -> Answer:
-    refusal = _check(jira, request, new=True)
-    if refusal is not None:
-        return refusal
-    if request.method != "POST":
-        return Answer.json([_new_view(webhook) for webhook in jira.webhooks.registered.values()])
-    return Answer.json(_new_view(_store(jira, request, await json_object(request), _next_number(jira))), 201)
-
-
-@routes.add("GET PUT DELETE", NEW + "/{number}")
-async def new_single(jira: "FakeJira", request: Request, number: str) -> Answer:
-    refusal = _check(jira, request, new=True)
-    if refusal is not None:
-        return refusal
-    webhook = _find(jira, number)
-    if request.method == "DELETE":
-        del jira.webhooks.registered[webhook.id]
-        return Answer.empty()
-    if request.method == "PUT":
-        webhook = _store(jira, request, await json_object(request), webhook.id)
-    return Answer.json(_new_view(webhook))
-
-
-@routes.add("GET", NEW + "/{number}/statistics")
-async def new_statistics(jira: "FakeJira", request: Request, number: str) -> Answer:
-    refusal = _check(jira, request, new=True)
-    if refusal is not None:
-        return refusal
-    webhook = _find(jira, number)
-    mine = [delivery for delivery in jira.webhooks.deliveries if delivery.webhook is webhook]
-    good = sum(1 for delivery in mine if delivery.status is not None and delivery.status < 400)
-    errors = sum(1 for delivery in mine if delivery.error)
-    window = {"start": webhook.updated_ms, "duration": 86_400_000}
-    counts = {"errors": errors, "failures": len(mine) - good - errors, "successes": good, "window": window}
-    return Answer.json({"counts": counts})
-
-
-@routes.add("GET", NEW + "/{number}/latest")
-async def new_latest(jira: "FakeJira", request: Request, number: str) -> Answer:
-    refusal = _check(jira, request, new=True)
-    if refusal is not None:
-        return refusal
-    webhook = _find(jira, number)
-    last = next((d for d in reversed(jira.webhooks.deliveries) if d.webhook is webhook and d.status), None)
-    return Answer.json({"id": str(id(last)), "event": last.event, "status": last.status}) if last else Answer.empty()
