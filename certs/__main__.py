@@ -98,16 +98,18 @@ def issue_server(
 @issue.command("agent")
 def issue_agent(
     directory: Dir,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The agent's name at the gateway.")],
+    agent: Annotated[
+        str, typer.Argument(metavar="NAME[/ID]", help="The agent's name at the gateway, and which instance (new).")
+    ],
     *,
-    instance: Annotated[str | None, typer.Option(metavar="ID", help="Which instance of it. Default: a new id.")] = None,
     csr: Csr = None,
     out: Out = None,
     lifetime: Lifetime = None,
     as_json: Json = False,
 ) -> None:
     """Sign a certificate for one instance of an agent (7 days)."""
-    identity = AgentIdentity(name, instance or new_instance_id())
+    name, separator, instance = agent.partition("/")
+    identity = AgentIdentity(name, instance if separator else new_instance_id())
     order = _order(out or directory / f"agent-{identity.name}-{identity.instance}.pem", csr, lifetime)
     certificate = _open(directory).issue_agent(order, identity, _now())
     _print_issued(certificate, order, as_json=as_json)

@@ -17,7 +17,7 @@ from certs.certificates import fingerprint, is_ca, read_certificates, to_pem
 from certs.csr import proven_key
 from certs.errors import AuthorityUnfit
 from certs.identity import AgentIdentity
-from certs.keys import make_key, public_der
+from certs.keys import PrivateKey, make_key, public_der
 from certs.profiles import Profile
 
 
@@ -26,7 +26,7 @@ class Authority:
     """A CA that can sign: its certificate and its private key. Printing it shows no key."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    key: PrivateKey = field(repr=False)
 
     @property
     def pem(self) -> bytes:
@@ -57,7 +57,7 @@ def create_authority(now: datetime, lifetime: timedelta | None = None) -> Author
     return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
-def restore_authority(bundle_pem: bytes, key: ec.EllipticCurvePrivateKey) -> Authority:
+def restore_authority(bundle_pem: bytes, key: PrivateKey) -> Authority:
     """Put a stored CA together again: the certificate of the bundle that belongs to the key.
 
     Raises:

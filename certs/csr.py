@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from certs.errors import CsrFlaw, CsrRejected
-from certs.keys import is_p256
+from certs.keys import PrivateKey, is_p256
 
 MAX_CSR_BYTES = 8192  # ours have 300 to 400
 
 
-def make_csr(key: ec.EllipticCurvePrivateKey) -> bytes:
+def make_csr(key: PrivateKey) -> bytes:
     """Return a PEM request signed by the key (proof of possession, RFC 2986). It asks for no name."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jira-tunnel")])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretBytes, SecretStr
 
 from certs.certificates import (
@@ -38,7 +37,7 @@ from certs.errors import (
     MessageRejected,
     RefusalReason,
 )
-from certs.keys import public_der
+from certs.keys import PrivateKey, public_der
 
 CODE_PREFIX = "jte_"
 MAX_CODE_LENGTH = 1024
@@ -180,7 +179,7 @@ class EnrollmentGrant:
         fields = _checked(raw, {"certificate", "ca"})
         return cls(fields["certificate"].encode("ascii"), fields["ca"].encode("ascii"))
 
-    def check(self, key: ec.EllipticCurvePrivateKey, ca_fingerprint: bytes) -> AgentCertificate:
+    def check(self, key: PrivateKey, ca_fingerprint: bytes) -> AgentCertificate:
         """Return who the agent now is, after checking the grant against its own key and the pinned CA.
 
         Raises:
@@ -239,7 +238,8 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _checked(fields: dict[str, object], names: set[str]) -> dict[str, str]:
-    if fields.get("version") != _VERSION or isinstance(fields["version"], bool):
+    version = fields.get("version")
+    if type(version) is not int or version != _VERSION:  # True and 1.0 are equal to 1, and not it
         raise MessageRejected("is of another version")
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and value.isascii()}
     if set(texts) != names or len(fields) != len(names) + 1:

@@ -37,17 +37,17 @@ def private_directory(path: Path) -> Path:
 
 
 def check_private_file(path: Path) -> None:
-    """Refuse a private file that anybody but its owner can touch.
+    """Refuse a private file that anybody but its owner can touch or exchange.
 
     Raises:
-        PrivateFileExposed: group or others have a permission on it.
+        PrivateFileExposed: group or others have a permission on it, or may write into its directory.
         FileUnusable: it is missing or no plain file.
     """
     try:
-        status = path.stat()
+        _check_status(path, path.stat())
+        _check_place(path)
     except OSError as error:
         raise _unusable(path, error) from error
-    _check_status(path, status)
 
 
 def read_private(path: Path) -> bytes:
@@ -97,6 +97,7 @@ def _read(path: Path, *, private: bool) -> bytes:
             status = os.fstat(descriptor)
             if private:
                 _check_status(path, status)
+                _check_place(path)
             _check_plain(path, status)
             return file.read(MAX_FILE_BYTES)
     except OSError as error:
@@ -108,6 +109,13 @@ def _check_status(path: Path, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if mode & _OTHERS:
         raise PrivateFileExposed(path, mode, PRIVATE_FILE)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a directory where others could put their own file in the place of ours."""
+    mode = stat.S_IMODE(path.parent.stat().st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        raise PrivateFileExposed(path.parent, mode, PRIVATE_DIRECTORY)
 
 
 def _check_plain(path: Path, status: os.stat_result) -> None:

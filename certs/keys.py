@@ -18,7 +18,7 @@ PrivateKey = ec.EllipticCurvePrivateKey
 """The type of our keys, for those outside certs who pass one on."""
 
 
-def make_key() -> ec.EllipticCurvePrivateKey:
+def make_key() -> PrivateKey:
     """Return a new P-256 private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -28,7 +28,7 @@ def is_p256(key: PublicKeyTypes) -> bool:
     return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
 
 
-def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_to_pem(key: PrivateKey) -> bytes:
     """Return the key as unencrypted PKCS #8 PEM: secret, for 0600 files only."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -40,7 +40,7 @@ def public_der(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def write_key(path: Path, key: ec.EllipticCurvePrivateKey, *, replace: bool = False) -> None:
+def write_key(path: Path, key: PrivateKey, *, replace: bool = False) -> None:
     """Write a key alone into its file, 0600, atomically. An existing key is only replaced when asked to.
 
     Raises:
@@ -49,7 +49,7 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey, *, replace: bool = Fa
     write_private(path, key_to_pem(key), replace=replace)
 
 
-def write_pair(path: Path, key: ec.EllipticCurvePrivateKey, chain_pem: bytes, *, replace: bool = True) -> None:
+def write_pair(path: Path, key: PrivateKey, chain_pem: bytes, *, replace: bool = True) -> None:
     """Write key and certificate chain into one 0600 file, replacing both at once.
 
     Raises:
@@ -58,7 +58,7 @@ def write_pair(path: Path, key: ec.EllipticCurvePrivateKey, chain_pem: bytes, *,
     write_private(path, key_to_pem(key) + chain_pem, replace=replace)
 
 
-def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def read_key(path: Path) -> PrivateKey:
     """Return the P-256 private key in a file, alone or in front of its certificate.
 
     Raises:
@@ -70,6 +70,6 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise FileUnusable(path, "holds no readable private key", "it must be unencrypted PEM") from error
-    if not (isinstance(key, ec.EllipticCurvePrivateKey) and is_p256(key.public_key())):
+    if not (isinstance(key, PrivateKey) and is_p256(key.public_key())):
         raise FileUnusable(path, "holds a key of another kind", "make an ECDSA P-256 key")
     return key

@@ -43,7 +43,7 @@ def test_a_whole_pki_by_hand(ca, csr, tmp_path):
         "issue", "server", ca, "gateway.example.com", "10.0.0.1", "--csr", csr, "--out", tmp_path / "g.pem"
     )
     assert (server["kind"], server["hosts"]) == ("server", ["gateway.example.com", "10.0.0.1"])
-    agent = as_json("issue", "agent", ca, "headquarters", "--instance", "a1", "--lifetime", "12h")
+    agent = as_json("issue", "agent", ca, "headquarters/a1", "--lifetime", "12h")
     assert (agent["kind"], agent["agent"], agent["instance"]) == ("agent", "headquarters", "a1")
     renewed = as_json("renew", ca, agent["file"])
     assert (renewed["agent"], renewed["instance"]) == ("headquarters", "a1")

@@ -49,7 +49,7 @@ def csr(tmp_path):
 
 
 def test_a_key_made_here_is_private_and_comes_with_a_warning(jira_certs, ca):
-    done = jira_certs("issue", "agent", ca, "hq", "--instance", "a1")
+    done = jira_certs("issue", "agent", ca, "hq/a1")
     path = ca / "agent-hq-a1.pem"
     assert done.stderr.startswith("warning: the private key was made on this machine")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -88,6 +88,8 @@ def test_people_get_lines_instead_of_json(jira_certs, ca):
     [
         (["init", "CA"], 1, "exists already"),
         (["issue", "agent", "CA", "Head_Quarters"], 2, "is not a usable name"),
+        (["issue", "agent", "CA", "hq/"], 2, "is not a usable name"),
+        (["issue", "agent", "CA", "hq/a/b"], 2, "is not a usable name"),
         (["issue", "server", "CA", "*.example.com"], 2, "is not a usable name"),
         (["issue", "server", "CA"], 2, "HOST"),
         (["issue", "agent", "CA", "hq", "--lifetime", "90d"], 1, "choose between 1h and 30d"),

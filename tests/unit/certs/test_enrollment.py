@@ -168,6 +168,7 @@ SECRET = base64.urlsafe_b64encode(b"s" * 32).decode().rstrip("=")
     [
         {},
         {"version": 2, "secret": SECRET, "csr": "x"},
+        {"version": 1.0, "secret": SECRET, "csr": "x"},
         {"version": True, "secret": SECRET, "csr": "x"},
         {"version": "1", "secret": SECRET, "csr": "x"},
         {"version": 1, "secret": SECRET},

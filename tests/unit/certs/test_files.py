@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import nullcontext
 
 import pytest
 
@@ -52,6 +53,16 @@ def test_an_exposed_directory_is_refused_with_the_fix(private):
         write_private(private / "a.key", b"secret")
     assert refused.value.fix == f"run 'chmod 700 {private}'"
     assert list(private.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o755, False), (0o1777, False), (0o770, True), (0o702, True)], ids=str)
+def test_a_directory_where_others_could_exchange_the_file_is_refused(private, mode, refused):
+    path = private / "a.key"
+    write_private(path, b"secret")
+    private.chmod(mode)
+    for check in (read_private, check_private_file):
+        with pytest.raises(PrivateFileExposed) if refused else nullcontext():
+            check(path)
 
 
 def test_replacing_keeps_the_mode_private_even_after_an_exposed_file(private):
