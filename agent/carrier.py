@@ -47,7 +47,7 @@ def report(request: StreamRequest, code: ErrorCode, detail: str, rule: str | Non
     path = request.target.partition(b"?")[0][:MAX_LOGGED_PATH]
     write = log.info if code in _REFUSED_HERE else log.warning
     write(
-        "request.refused" if code in _REFUSED_HERE else "request.failed",
+        "request_refused" if code in _REFUSED_HERE else "request_failed",
         code=code.name.lower(),
         request_id=_text(meta.get(b"request-id", b"")),
         caller=_text(meta.get(b"caller", b"")),

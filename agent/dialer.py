@@ -35,6 +35,9 @@ TUNNEL_PATH = "/tunnel/v1"
 CUTS_UNTIL_SUSPICION = 3
 MAX_REASON = 200
 
+Websocket = ClientConnection
+"""What an attempt yields; the rest of the agent knows it by this name."""
+
 _OPTIONS = cast("dict[str, Any]", WEBSOCKET_OPTIONS)  # keyword arguments of mixed types
 
 
@@ -64,7 +67,7 @@ class Dialer:
     congestion_control: str | None = None
     _cuts: dict[GatewayAddress, int] = field(default_factory=dict)
 
-    async def dial(self, gateway: GatewayAddress, identity: Identity) -> ClientConnection:
+    async def dial(self, gateway: GatewayAddress, identity: Identity) -> Websocket:
         """Return an open websocket for a tunnel.
 
         Raises:
@@ -98,7 +101,7 @@ class Dialer:
 
 async def open_websocket(
     gateway: GatewayAddress, path: str, context: ssl.SSLContext, route: ProxyRoute, user_agent: str
-) -> ClientConnection:
+) -> Websocket:
     """Open a websocket to `path` of a gateway within the dial deadline.
 
     Raises:

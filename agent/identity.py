@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from agent.addresses import GatewayAddress
 from certs.certificates import AgentCertificate, read_agent_certificate, read_certificates
 from certs.errors import CertsError
 from certs.files import private_directory, read_private, read_public, write_public
-from certs.keys import write_pair
+from certs.keys import PrivateKey, write_pair
 from certs.renewal import is_expired
 from certs.tls import agent_context
 
@@ -77,7 +75,7 @@ def read_identity(directory: Path) -> Identity:
 
 
 def store_identity(
-    directory: Path, key: ec.EllipticCurvePrivateKey, certificate: bytes, ca_bundle: bytes, gateway: GatewayAddress
+    directory: Path, key: PrivateKey, certificate: bytes, ca_bundle: bytes, gateway: GatewayAddress
 ) -> None:
     """Write what enrolment brought, each file atomically, the private one last; an earlier identity is replaced.
 

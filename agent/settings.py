@@ -76,18 +76,10 @@ class AgentSettings(ProgramSettings):
     )
     jira_username: str | None = Field(default=None, description="Jira user whose password is kept here")
     jira_password: SecretStr | None = Field(default=None, description="password of JIRA_USERNAME")
-    jira_token: SecretStr | None = Field(
-        default=None, description="personal access token, instead of a password"
-    )
-    jira_ca_file: Path | None = Field(
-        default=None, description="CA bundle for Jira's certificate (system store)"
-    )
-    source_ip: IPvAnyAddress | None = Field(
-        default=None, description="local address for connections to Jira (any)"
-    )
-    policy_file: Path | None = Field(
-        default=None, description="TOML policy; without it the built-in profiles"
-    )
+    jira_token: SecretStr | None = Field(default=None, description="personal access token, instead of a password")
+    jira_ca_file: Path | None = Field(default=None, description="CA bundle for Jira's certificate (system store)")
+    source_ip: IPvAnyAddress | None = Field(default=None, description="local address for connections to Jira (any)")
+    policy_file: Path | None = Field(default=None, description="TOML policy; without it the built-in profiles")
     policy_profile: Annotated[tuple[str, ...], _listed()] = Field(
         default=("read-only",), description="built-in profiles: read-only, issues, webhooks, full-rest"
     )
@@ -95,12 +87,8 @@ class AgentSettings(ProgramSettings):
     links: Annotated[LinkRange, _parsed_by(LinkRange.parse)] = Field(
         default=LinkRange(2, 16), description="parallel links, N or MIN-MAX"
     )
-    proxy_url: SecretStr | None = Field(
-        default=None, description="HTTP CONNECT proxy, http(s)://user:pass@host:port"
-    )
-    proxy_ca_file: Path | None = Field(
-        default=None, description="CA bundle of an https:// proxy (system store)"
-    )
+    proxy_url: SecretStr | None = Field(default=None, description="HTTP CONNECT proxy, http(s)://user:pass@host:port")
+    proxy_ca_file: Path | None = Field(default=None, description="CA bundle of an https:// proxy (system store)")
     webhook_listen: Annotated[Address | None, _parsed_by(Address.parse)] = Field(
         default=None, description="address where Jira posts webhooks (off)"
     )
@@ -116,16 +104,10 @@ class AgentSettings(ProgramSettings):
     )
     max_concurrency: int = Field(default=64, ge=1, le=4096, description="requests in flight to Jira")
     enroll_code: SecretStr | None = Field(default=None, description="one-time code for `enroll`")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="least level logged"
-    )
-    log_format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="JSON unless a terminal"
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
+    log_format: Literal["auto", "json", "console"] = Field(default="auto", description="JSON unless a terminal")
     drain_seconds: float = Field(default=25.0, ge=0, le=3600, description="time for open streams at shutdown")
-    memory_budget_bytes: int = Field(
-        default=48 << 20, ge=1 << 20, description="bytes of credit granted to peers"
-    )
+    memory_budget_bytes: int = Field(default=48 << 20, ge=1 << 20, description="bytes of credit granted to peers")
 
     @model_validator(mode="after")
     def _one_kind_of_credentials(self) -> Self:
@@ -137,13 +119,9 @@ class AgentSettings(ProgramSettings):
                 "keep one of the two",
             )
         if self.jira_password is not None and self.jira_username is None:
-            raise ConfigurationError(
-                "JIRA_AGENT_JIRA_USERNAME", "is not set, but JIRA_PASSWORD is", "set both"
-            )
+            raise ConfigurationError("JIRA_AGENT_JIRA_USERNAME", "is not set, but JIRA_PASSWORD is", "set both")
         if self.jira_username is not None and self.jira_password is None:
-            raise ConfigurationError(
-                "JIRA_AGENT_JIRA_PASSWORD", "is not set, but JIRA_USERNAME is", "set both"
-            )
+            raise ConfigurationError("JIRA_AGENT_JIRA_PASSWORD", "is not set, but JIRA_USERNAME is", "set both")
         return self
 
     def required_jira(self) -> JiraAddress:

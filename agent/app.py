@@ -1,0 +1,209 @@
+"""The composition root of ``jira-agent run``: builds the parts, runs them in one TaskGroup, drains, ends.
+
+Start: admin pages and control socket first, so that a waiting agent can be asked what it waits for; then the identity
+(waited for quietly), Jira's address, one look at Jira, and the links. End: no new requests, those under way get
+DRAIN_SECONDS, then everything is cancelled. SIGHUP reads policy and credentials again; bad ones change nothing.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from agent.addresses import JiraAddress
+from agent.carriage import JiraSide
+from agent.carrier import Carrier, report
+from agent.credentials import jira_credentials
+from agent.dialer import Dialer, Websocket
+from agent.errors import Cause, DialError
+from agent.identity import Identity, is_enrolled, read_identity
+from agent.jira_probe import Finding, JiraProbe
+from agent.limiter import Limiter
+from agent.links import LinkCount
+from agent.routes import make_origin, make_route
+from agent.rules import load_policy, load_screening, user_agent
+from agent.settings import AgentSettings
+from agent.status import WAITING, Service, StatusBoard
+from agent.supervisor import Supervisor
+from agent.tally import Tally
+from agent.version import release
+from certs.errors import CertsError
+from http1.client import ClientPool
+from http1.sweep import Sweeper
+from runtime.admin import Pages, serve_admin
+from runtime.configuration import ConfigurationError
+from runtime.control import serve_control
+from runtime.exits import CONFIGURATION, CommandFailed
+from runtime.identity import ensure_state_directory
+from tunnel.budget import Budget
+from tunnel.link import Link
+from tunnel.session import Role, Session
+
+log = structlog.get_logger()
+
+ENROLMENT_POLL_SECONDS = 1.0
+
+
+class Stopped(Exception):
+    """Leaves the TaskGroup after the drain."""
+
+
+class Agent:
+    """One running agent. `read_settings` reads the settings anew, for SIGHUP."""
+
+    def __init__(self, settings: AgentSettings, read_settings: Callable[[], AgentSettings]) -> None:
+        """Check everything that can be checked without waiting; raises `ConfigurationError`."""
+        self._settings = settings
+        self._read_settings = read_settings
+        self._route = make_route(settings)
+        load_policy(settings)
+        jira_credentials(settings)
+        self._tally = Tally()
+        self._limiter = Limiter(settings.max_concurrency)
+        self._budget = Budget(settings.memory_budget_bytes)
+        self._sweeper = Sweeper()
+        self._stop = asyncio.Event()
+        self.board = StatusBoard(self._tally, self._limiter, self._budget)
+
+    async def run(self) -> None:
+        """Serve until `stop`; raises `CommandFailed` when the agent cannot go on."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._serve_admin())
+                tasks.create_task(serve_control(self._settings.state_dir, {"status": self._answer_status}))
+                tasks.create_task(self._sweeper.run())
+                tasks.create_task(self._serve())
+                await self._stop.wait()  # no deadline: the life of the process
+                await self._drain()
+                raise Stopped
+        except BaseExceptionGroup as group:
+            failed = group.subgroup(CommandFailed)
+            if failed is not None:
+                raise _first(failed) from None
+            if group.split(Stopped)[1] is not None:
+                raise
+
+    def stop(self) -> None:
+        """End in good order (SIGTERM)."""
+        log.info("agent_stopping", drain_seconds=self._settings.drain_seconds)
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Read policy and credentials again (SIGHUP); what is wrong with them is told, and the old ones stay."""
+        service = self.board.service
+        if service is None:
+            return  # nothing is in force yet: they are read when the links are made
+        try:
+            screening = load_screening(self._read_settings(), service.jira)
+        except ConfigurationError as error:
+            self.board.reload_problem = str(error)
+            # What is wrong is the file, not this code: no traceback.
+            log.error("agent_reload_failed", reason=str(error), action="the old ones stay")  # noqa: TRY400
+            return
+        service.carrier.screening = screening
+        self.board.reload_problem = None
+        log.info("agent_reloaded", policy=screening.policy.source, rules=len(screening.policy.rules.rules))
+
+    async def _serve(self) -> None:
+        await self._wait_for_enrolment()
+        settings = self._settings
+        jira = settings.required_jira()
+        identity = self._checked_identity()
+        pool = ClientPool(make_origin(settings, jira), self._sweeper)
+        loop = asyncio.get_running_loop()
+        side = JiraSide(pool, self._limiter, self._sweeper, self._tally, loop.time, report)
+        carrier = Carrier(load_screening(settings, jira), side)
+        dialer = Dialer(self._route, user_agent())
+        supervisor = Supervisor(
+            LinkCount(settings.links.minimum, settings.links.maximum),
+            dialer,
+            lambda websocket: self._make_link(websocket, carrier),
+            self._identity,
+            settings.gateway_url,
+        )
+        probe = JiraProbe(
+            pool,
+            jira.context_path.encode("ascii"),
+            user_agent().encode("ascii"),
+            lambda finding: supervisor.announce(news(jira, identity, finding)),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pool.run())
+            await asyncio.sleep(0)  # the pool takes requests from its first turn on
+            await probe.ask()
+            self.board.service = Service(jira, self._identity, supervisor, dialer, probe, carrier)
+            log.info("agent_started", agent=identity.name, instance=identity.instance, jira=jira.url)
+            tasks.create_task(probe.run())
+            tasks.create_task(supervisor.run())
+
+    async def _wait_for_enrolment(self) -> None:
+        directory = self._settings.state_dir
+        if not is_enrolled(directory):
+            log.info("agent_waiting", reason=WAITING, action="run 'jira-agent enroll'", state_dir=str(directory))
+        while not is_enrolled(directory):  # noqa: ASYNC110 - another process writes the file
+            await asyncio.sleep(ENROLMENT_POLL_SECONDS)
+
+    def _checked_identity(self) -> Identity:
+        """Return the identity; wrong modes on its files refuse the start."""
+        try:
+            identity = read_identity(self._settings.state_dir)
+            identity.context()
+        except CertsError as error:
+            raise CommandFailed(str(error), CONFIGURATION) from None
+        return identity
+
+    def _identity(self) -> Identity:
+        try:
+            return read_identity(self._settings.state_dir)
+        except CertsError as error:
+            raise DialError(Cause.IDENTITY_UNUSABLE, str(error)) from None
+
+    def _make_link(self, websocket: Websocket, carrier: Carrier) -> Link:
+        clock = asyncio.get_running_loop().time
+        session = Session(Role.AGENT, budget=self._budget, clock=clock, software=user_agent())
+        return Link(websocket, session, carrier.accept)
+
+    async def _drain(self) -> None:
+        if self.board.service is not None:
+            await self.board.service.supervisor.drain(self._settings.drain_seconds)
+
+    async def _serve_admin(self) -> None:
+        pages = Pages(self.board.ready, self.board.page, self.board.metrics)
+        await serve_admin(self._settings.admin_listen, pages, "JIRA_AGENT_ADMIN_LISTEN")
+
+    async def _answer_status(self, arguments: dict[str, object]) -> dict[str, object]:
+        del arguments
+        return dict(self.board.page())
+
+
+async def main(settings: AgentSettings, read_settings: Callable[[], AgentSettings]) -> None:
+    """Run the agent until SIGTERM or SIGINT; raises `CommandFailed` when it cannot."""
+    ensure_state_directory(settings.state_dir)
+    agent = Agent(settings, read_settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    loop.add_signal_handler(signal.SIGHUP, agent.reload)
+    await agent.run()
+
+
+def news(jira: JiraAddress, identity: Identity, finding: Finding) -> dict[bytes, bytes]:
+    """Return what gateways are told: where Jira is, so that they can rewrite its links (docs/protocol.md §4.6)."""
+    told = {
+        b"jira-url": jira.url,
+        b"context-path": jira.context_path,
+        b"instance": identity.instance,
+        b"version": release(),
+    }
+    if finding.info is not None:
+        told |= {b"jira-base-url": finding.info.base_url, b"jira-version": finding.info.version}
+    return {key: value.encode("utf-8") for key, value in told.items()}
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first leaf of a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

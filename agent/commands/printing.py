@@ -1,0 +1,32 @@
+"""The status page as lines for a person. Pure: the page is agent.status's, the words are here."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def status_lines(page: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what `jira-agent status` prints."""
+    yield f"{page['status']}"
+    if "agent" in page:
+        yield f"  agent      {page['agent']}/{page['instance']}, certificate until {page['certificate_expires_at']}"
+        yield f"  jira       {_jira(page['jira'])}"
+        yield f"  policy     {page['policy']['source']} ({page['policy']['rules']} rules)"
+    requests = page["requests"]
+    yield f"  requests   {requests['in_flight']} of {requests['limit']} in flight, {requests['waiting']} waiting"
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(requests["outcomes"].items()))
+    yield f"  outcomes   {outcomes or 'none yet'}"
+    for link in page.get("links", []):
+        yield f"  link       {_link(link)}"
+    for warning in page["warnings"]:
+        yield f"  warning    {warning}"
+
+
+def _jira(jira: Mapping[str, Any]) -> str:
+    answers = f"version {jira['version']}, base URL {jira['base_url']}" if jira["answers"] else "does not answer"
+    return f"{jira['url']}: {answers}; credentials here: {jira['credentials']}"
+
+
+def _link(link: Mapping[str, Any]) -> str:
+    state = "draining" if link["draining"] else "up" if link["usable"] else "opening"
+    rtt = "" if link["rtt_ms"] is None else f", {link['rtt_ms']} ms"
+    return f"{link['gateway']} {state}, {link['streams']} streams{rtt}"

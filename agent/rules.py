@@ -1,0 +1,45 @@
+"""From settings to the rules of this machine: the policy, the login, and where webhooks may point.
+
+Read at start and again on SIGHUP; whatever is wrong is a `ConfigurationError`, and the rules in force stay.
+"""
+
+from agent.addresses import JiraAddress
+from agent.credentials import jira_credentials
+from agent.policy import Policy, PolicyError
+from agent.screening import Screening
+from agent.settings import AgentSettings
+from agent.version import release
+from jira_api.webhook_registration import is_target_prefix
+from runtime.configuration import ConfigurationError
+
+
+def user_agent() -> str:
+    """Return how the agent calls itself, towards Jira and gateways."""
+    return f"jira-agent/{release()}"
+
+
+def load_policy(settings: AgentSettings) -> Policy:
+    """Return the policy of the settings: the file, else the profiles; raises `ConfigurationError`."""
+    variable = "JIRA_AGENT_POLICY_FILE" if settings.policy_file is not None else "JIRA_AGENT_POLICY_PROFILE"
+    try:
+        if settings.policy_file is not None:
+            return Policy.from_file(settings.policy_file)
+        return Policy.from_profiles(settings.policy_profile)
+    except PolicyError as error:
+        raise ConfigurationError(variable, f"{error.source} {error.problem}", error.fix) from None
+
+
+def load_screening(settings: AgentSettings, jira: JiraAddress) -> Screening:
+    """Return everything by which requests are judged; raises `ConfigurationError`."""
+    for prefix in settings.webhook_targets:
+        if not is_target_prefix(prefix):
+            raise ConfigurationError(
+                "JIRA_AGENT_WEBHOOK_TARGETS", "holds something that is no URL prefix", "write https://host/path/"
+            )
+    return Screening(
+        policy=load_policy(settings),
+        credentials=jira_credentials(settings),
+        context_path=jira.context_path.encode("ascii"),
+        webhook_targets=settings.webhook_targets,
+        user_agent=user_agent().encode("ascii"),
+    )

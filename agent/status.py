@@ -1,0 +1,166 @@
+"""What the agent says about itself: one headline, one page, readiness, metrics. Reads everything, changes nothing.
+
+The headline is the one text for systemd's STATUS, ``jira-agent status`` and ``/status``. Nothing here holds a secret.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.addresses import JiraAddress
+from agent.carrier import Carrier
+from agent.dialer import Dialer
+from agent.identity import Identity
+from agent.jira_probe import JiraProbe
+from agent.limiter import Limiter
+from agent.supervisor import LiveLink, Supervisor
+from agent.tally import Tally
+from agent.version import release
+from tunnel.budget import Budget
+
+WAITING = "waiting for enrolment"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts that exist once the agent is enrolled."""
+
+    jira: JiraAddress
+    identity: Callable[[], Identity]
+    supervisor: Supervisor
+    dialer: Dialer
+    probe: JiraProbe
+    carrier: Carrier
+
+
+class StatusBoard:
+    """What status reads. `service` is None while the agent waits for enrolment."""
+
+    def __init__(self, tally: Tally, limiter: Limiter, budget: Budget) -> None:
+        self._tally = tally
+        self._limiter = limiter
+        self._budget = budget
+        self.service: Service | None = None
+        self.reload_problem: str | None = None
+
+    def headline(self) -> str:
+        """Return the state in one line."""
+        service = self.service
+        if service is None:
+            return WAITING
+        supervisor = service.supervisor
+        if supervisor.is_draining:
+            return f"draining, {self._limiter.in_flight} requests under way"
+        if not supervisor.up:
+            troubles = list(supervisor.trouble.values())
+            return f"no link: {troubles[0].error}" if troubles else "connecting"
+        info = service.probe.finding.info
+        jira = f"Jira {info.version}" if info is not None else f"Jira does not answer: {service.probe.finding.problem}"
+        return f"{supervisor.up} of {supervisor.wanted} links up, {jira}"
+
+    def ready(self) -> str | None:
+        """Return None when requests can be carried, else why not."""
+        if self.service is None or self.service.supervisor.is_draining or not self.service.supervisor.up:
+            return self.headline()
+        return None
+
+    def warnings(self) -> list[str]:
+        """Return what a person should look at."""
+        found = [] if self.reload_problem is None else [f"the last reload changed nothing: {self.reload_problem}"]
+        service = self.service
+        if service is None:
+            return found
+        if not service.carrier.screening.credentials.is_set:
+            found.append("no Jira credentials here: connections with agent credentials are refused")
+        if service.probe.finding.info is None:
+            found.append(f"Jira: {service.probe.finding.problem}")
+        found += dict.fromkeys(str(trouble.error) for trouble in service.supervisor.trouble.values())
+        return found
+
+    def page(self) -> Mapping[str, Any]:
+        """Return everything as plain data."""
+        page: dict[str, Any] = {
+            "status": self.headline(),
+            "ready": self.ready() is None,
+            "version": release(),
+            "warnings": self.warnings(),
+            "requests": {
+                "in_flight": self._limiter.in_flight,
+                "waiting": self._limiter.waiting,
+                "limit": self._limiter.limit,
+                "outcomes": dict(self._tally.outcomes),
+            },
+            "credit_bytes": {"granted": self._budget.granted, "budget": self._budget.total_bytes},
+        }
+        return page if self.service is None else page | _service_page(self.service)
+
+    def metrics(self) -> str:
+        """Return the metrics as Prometheus text."""
+        return "".join(f"{line}\n" for line in self._metric_lines())
+
+    def _metric_lines(self) -> Iterator[str]:
+        service = self.service
+        up, wanted, opened, is_jira_up = 0, 0, 0, False
+        if service is not None:
+            supervisor = service.supervisor
+            up, wanted, opened = supervisor.up, supervisor.wanted, supervisor.opened
+            is_jira_up = service.probe.finding.info is not None
+        yield from _gauge("links_up", "Links that take requests.", up)
+        yield from _gauge("links_wanted", "Links that there should be.", wanted)
+        yield from _counter("links_opened_total", "Links opened since the start.", {"": opened})
+        outcomes = {f'{{outcome="{name}"}}': count for name, count in sorted(self._tally.outcomes.items())}
+        yield from _counter("requests_total", "Requests of the gateway by outcome.", outcomes)
+        yield from _counter("policy_denials_total", "Requests that the policy refused.", {"": self._tally.denials})
+        yield from _gauge("requests_in_flight", "Requests at Jira now.", self._limiter.in_flight)
+        yield from _gauge("requests_waiting", "Requests that wait for a place.", self._limiter.waiting)
+        yield from _gauge("jira_up", "Whether Jira answered the last probe.", int(is_jira_up))
+        yield from _gauge("policy_reload_ok", "Whether the last reload succeeded.", int(self.reload_problem is None))
+        yield from _gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
+
+
+def _service_page(service: Service) -> dict[str, Any]:
+    identity = service.identity()
+    finding = service.probe.finding
+    screening = service.carrier.screening
+    return {
+        "agent": identity.name,
+        "instance": identity.instance,
+        "certificate_expires_at": identity.certificate.not_after.isoformat(),
+        "jira": {
+            "url": service.jira.url,
+            "answers": finding.info is not None,
+            "version": finding.info.version if finding.info else None,
+            "base_url": finding.info.base_url if finding.info else None,
+            "credentials": screening.credentials.kind.value,
+        },
+        "policy": {"source": screening.policy.source, "rules": len(screening.policy.rules.rules)},
+        "congestion_control": service.dialer.congestion_control,
+        "links": [_link_page(live) for live in service.supervisor.links],
+        "links_wanted": service.supervisor.wanted,
+    }
+
+
+def _link_page(live: LiveLink) -> dict[str, Any]:
+    link = live.link
+    return {
+        "gateway": str(live.gateway),
+        "usable": link.is_usable,
+        "draining": link.draining,
+        "streams": link.streams,
+        "rtt_ms": None if link.rtt is None else round(link.rtt * 1000, 1),
+        "bytes_in": link.bytes_in,
+        "bytes_out": link.bytes_out,
+    }
+
+
+def _gauge(name: str, text: str, value: float) -> Iterator[str]:
+    yield f"# HELP jira_agent_{name} {text}"
+    yield f"# TYPE jira_agent_{name} gauge"
+    yield f"jira_agent_{name} {value}"
+
+
+def _counter(name: str, text: str, values: Mapping[str, int]) -> Iterator[str]:
+    yield f"# HELP jira_agent_{name} {text}"
+    yield f"# TYPE jira_agent_{name} counter"
+    for labels, value in values.items():
+        yield f"jira_agent_{name}{labels} {value}"

@@ -1,0 +1,236 @@
+"""Keeps the links alive: how many, to which gateway, when to dial again. One task per link, each the owner of its slot.
+
+Connect once is agent.dialer's, when again is agent.backoff's, how many is agent.links'; here they are put to work.
+The first link goes before the others (design §5). When a gateway drains, its link keeps its streams while the
+replacement is dialled. A rejected certificate is retried every minute or two, loudly, until a person has acted.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from agent.addresses import GatewayAddress
+from agent.backoff import Backoff
+from agent.dialer import Dialer, Websocket
+from agent.errors import DialError
+from agent.identity import Identity
+from agent.line import LineCounters, read_line
+from agent.links import LinkCount
+from tunnel.errors import LinkClosed
+from tunnel.link import Link
+
+log = structlog.get_logger()
+
+OBSERVE_SECONDS = 5.0
+POLL_SECONDS = 0.25
+RETIRE_SECONDS = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class LiveLink:
+    """One open websocket with its link, and the event of its end."""
+
+    slot: int
+    gateway: GatewayAddress
+    link: Link
+    line: Callable[[], LineCounters | None]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: LinkClosed | None = None
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Why a slot has no link: shown by status until it has one."""
+
+    error: DialError
+    since: float
+
+
+class Supervisor:
+    """The links of this process. `run` it once; `drain` before cancelling it."""
+
+    def __init__(
+        self,
+        count: LinkCount,
+        dialer: Dialer,
+        make_link: Callable[[Websocket], Link],
+        identity: Callable[[], Identity],
+        gateways: Sequence[GatewayAddress],
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """Nothing is dialled before `run`.
+
+        Args:
+            count: the policy for the number of links.
+            dialer: opens one websocket.
+            make_link: puts a session on it.
+            identity: asked anew before each dial, so that a new certificate counts at once; may raise DialError.
+            gateways: where to dial; empty for the gateway of the identity.
+            dice: a float in [0, 1), for jitter.
+        """
+        self._count = count
+        self._dialer = dialer
+        self._make_link = make_link
+        self._identity = identity
+        self._gateways = tuple(gateways)
+        self._dice = dice
+        self._live: dict[LiveLink, None] = {}
+        self._slots = 0
+        self._news: dict[bytes, bytes] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self.trouble: dict[int, Trouble] = {}
+        self.is_draining = False
+        self.opened = 0
+
+    def __repr__(self) -> str:
+        return f"<Supervisor {self.up}/{self._count.wanted} links, draining={self.is_draining}>"
+
+    @property
+    def links(self) -> list[LiveLink]:
+        """The live links, also those that drain."""
+        return list(self._live)
+
+    @property
+    def up(self) -> int:
+        """Links that take requests."""
+        return sum(live.link.is_usable for live in self._live)
+
+    @property
+    def wanted(self) -> int:
+        """Links that there should be."""
+        return self._count.wanted
+
+    def announce(self, news: dict[bytes, bytes]) -> None:
+        """Tell every gateway, now and on each new link."""
+        self._news = dict(news)
+        for live in self._live:
+            live.link.announce(self._news)
+
+    async def run(self) -> None:
+        """Hold links until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as self._tasks:
+            while True:
+                lines = {id(live): line for live in self._live if (line := live.line()) is not None}
+                wanted = self._count.observe(loop.time(), lines)
+                for slot in range(self._slots, wanted):
+                    self._tasks.create_task(self._keep(slot))
+                self._slots = max(self._slots, wanted)
+                await asyncio.sleep(OBSERVE_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more requests, and return when those under way are done or the time is up."""
+        self.is_draining = True
+        async with asyncio.TaskGroup() as draining:
+            for live in self._live:
+                draining.create_task(live.link.drain(seconds))
+
+    async def _keep(self, slot: int) -> None:
+        """Own one slot: dial, hold, wait, again; ends when the line needs fewer links."""
+        backoff = Backoff(self._dice)
+        clock = asyncio.get_running_loop().time
+        turn = slot  # begins on another gateway in each slot, and goes on to the next after a failure
+        while not self._is_superfluous(slot):
+            if not await self._may_dial(slot):
+                continue
+            try:
+                live = await self._open(slot, turn)
+            except DialError as error:
+                turn += 1
+                again = backoff.failed if error.cause.is_transient else backoff.refused
+                delay = again(clock(), retry_after=error.retry_after)
+                self._note_trouble(slot, error, clock(), delay)
+            else:
+                backoff.opened(clock())
+                self.trouble.pop(slot, None)
+                retry_after = await self._hold(live)
+                delay = backoff.failed(clock(), retry_after=retry_after)
+            await self._nap(delay)
+        self._slots -= 1
+        self.trouble.pop(slot, None)
+
+    def _is_superfluous(self, slot: int) -> bool:
+        return slot == self._slots - 1 and slot >= self._count.wanted
+
+    async def _may_dial(self, slot: int) -> bool:
+        """Let the first link go before the second; False after a moment in which it is not up."""
+        if not self.is_draining and (slot == 0 or self.up):
+            return True
+        await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def _open(self, slot: int, turn: int) -> LiveLink:
+        identity = self._identity()
+        gateways = self._gateways or (identity.gateway,)
+        gateway = gateways[turn % len(gateways)]
+        websocket = await self._dialer.dial(gateway, identity)
+        sock = websocket.transport.get_extra_info("socket")
+        live = LiveLink(slot, gateway, self._make_link(websocket), lambda: read_line(sock))
+        self._live[live] = None
+        self.opened += 1
+        if self._news:
+            live.link.announce(self._news)
+        if self._tasks is not None:
+            self._tasks.create_task(self._run_link(live))
+        return live
+
+    async def _run_link(self, live: LiveLink) -> None:
+        log.info("link_up", link=live.slot, gateway=str(live.gateway), congestion=self._dialer.congestion_control)
+        try:
+            await live.link.run()
+        except LinkClosed as closed:
+            live.closed = closed
+            level = log.info if self.is_draining else log.warning
+            level("link_down", link=live.slot, gateway=str(live.gateway), reason=str(closed))
+        finally:
+            del self._live[live]
+            live.ended.set()
+
+    async def _hold(self, live: LiveLink) -> float:
+        """Return when this slot needs another link: with the seconds that the gateway asked to wait."""
+        while not live.ended.is_set():
+            if live.link.draining and not self.is_draining:
+                return 0.0  # make before break: the old link finishes its streams beside the new one
+            if self._is_superfluous(live.slot):
+                await live.link.drain(RETIRE_SECONDS)
+                live.link.abort()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await live.ended.wait()
+        return live.closed.retry_after_ms / 1000 if live.closed is not None else 0.0
+
+    async def _nap(self, seconds: float) -> None:
+        """Wait, but not longer than until an enrolment has brought another certificate."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        before = self._certificate()
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, 1.0))
+            if self._certificate() != before:
+                return
+
+    def _certificate(self) -> int | None:
+        try:
+            return self._identity().certificate.serial
+        except DialError:
+            return None
+
+    def _note_trouble(self, slot: int, error: DialError, now: float, delay: float) -> None:
+        known = self.trouble.get(slot)
+        is_new = known is None or known.error.cause is not error.cause
+        self.trouble[slot] = Trouble(error, now if known is None else known.since)
+        # Error only when service is lost; a repeated reason is told once, status tells it all the time.
+        write = log.error if not self.up else log.warning
+        if is_new or not error.cause.is_transient:
+            write(
+                "link_dial_failed",
+                link=slot,
+                cause=error.cause.name.lower(),
+                reason=error.reason,
+                action=error.cause.action,
+                retry_in_seconds=round(delay, 1),
+            )
