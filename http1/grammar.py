@@ -32,7 +32,8 @@ CHUNK_LINE_BEGUN: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}(?:;[\t\x20-\x7e]*)?
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,254})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
-_HEAD_BEGUN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |\Z)")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
+_HEAD_BEGUN: Final = re.compile(rb"\r?\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: |\Z)")
 
 
 def is_host(value: bytes) -> bool:
@@ -48,8 +49,17 @@ def split_absolute_form(target: bytes) -> tuple[bytes, bytes] | None:
     return match["authority"], (match["path"] or b"/") + match["rest"]
 
 
+def skip_empty_lines(data: bytes | bytearray) -> int:
+    """Return where a message starts: empty lines before it are forgiven (RFC 9112 section 2.2)."""
+    match = _EMPTY_LINES.match(data)
+    return match.end() if match is not None else 0
+
+
 def is_hopeless(head: bytes | bytearray, start: int) -> bool:
     """Say whether an unfinished head can no longer become a sound one; bytes before `start` were judged before."""
     if _BARE_LF.search(head, start) or head.find(b"\0", start) >= 0:
         return True
-    return start == 0 and _HEAD_BEGUN.match(head) is None
+    line_end = head.find(b"\r\n")
+    if line_end < 0:
+        return _HEAD_BEGUN.match(head) is None
+    return line_end + 2 > start and REQUEST_LINE.match(head) is None

@@ -11,6 +11,7 @@ import httptools
 
 from http1.errors import MalformedMessage
 from http1.fields import SPECIAL, Framing
+from http1.grammar import skip_empty_lines
 
 if TYPE_CHECKING:
     from http1.messages import Headers
@@ -43,7 +44,8 @@ class HeadBuffer:
     def take(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Add bytes; return (head with its empty line, what follows it) once the head is whole."""
         if not self._buffer:
-            data = data.removeprefix(b"\r\n")  # one empty line before a message is forgiven (RFC 9112 section 2.2)
+            if data.startswith(b"\r\n"):
+                data = data[skip_empty_lines(data) :]
             end = data.find(END_OF_HEAD)
             if end >= 0:
                 return (data, b"") if end + 4 == len(data) else (data[: end + 4], data[end + 4 :])
@@ -52,6 +54,8 @@ class HeadBuffer:
     def _take_slowly(self, data: bytes) -> tuple[bytes, bytes] | None:
         self._searched = len(self._buffer)
         self._buffer += data
+        if self._buffer.startswith(b"\r\n"):  # the empty line came in two pieces
+            del self._buffer[: skip_empty_lines(self._buffer)]
         end = self._buffer.find(END_OF_HEAD, max(0, self._searched - 3))
         if end < 0:
             return None
