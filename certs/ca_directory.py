@@ -73,7 +73,9 @@ class CaDirectory:
 
     def authority(self) -> Authority:
         """Return the CA that signs."""
-        return restore_authority(read_public(self.bundle_path), read_key(self.key_path))
+        # The key first: rotate() writes it last, so the bundle read after it always holds its certificate.
+        key = read_key(self.key_path)
+        return restore_authority(read_public(self.bundle_path), key)
 
     def bundle(self) -> list[x509.Certificate]:
         """Return every CA to trust."""

@@ -4,6 +4,7 @@ Each error knows what failed (`problem`) and what to do next (`fix`); `str()` is
 a secret: a refused code, key or message is described, never quoted.
 """
 
+import stat
 from enum import Enum
 from pathlib import Path
 
@@ -32,10 +33,10 @@ class PrivateFileExposed(CertsError):
     """A private file or directory can be read or changed by other users of the machine."""
 
     def __init__(self, path: Path, mode: int, wanted: int) -> None:
-        super().__init__(
-            f"{path} has mode {mode:04o}, so other users can reach a private key",
-            f"run 'chmod {wanted:o} {path}'",
-        )
+        fix = f"run 'chmod {wanted:o} {path}'"
+        if mode & stat.S_ISVTX:  # a place that everybody shares, such as /tmp: closing it would break the machine
+            fix = "use a directory of its own"
+        super().__init__(f"{path} has mode {mode:04o}, so other users can reach a private key", fix)
         self.path = path
         self.mode = mode
         self.wanted = wanted

@@ -205,6 +205,19 @@ def test_a_crash_in_the_middle_of_a_rotation_leaves_the_old_ca_working(ca, now, 
     assert ca.rotate(now).certificate in ca.bundle()
 
 
+def test_a_rotation_while_a_certificate_is_issued_disturbs_nobody(ca, now, monkeypatch):
+    def rotate_meanwhile(path):
+        key = read_key(path)
+        monkeypatch.undo()
+        ca.rotate(now)
+        return key
+
+    old = ca.authority().certificate
+    monkeypatch.setattr("certs.ca_directory.read_key", rotate_meanwhile)
+    certificate = ca.issue_agent(Order(ca.path / "a.pem"), HQ, now)
+    assert issuer_of(certificate, ca.bundle()) == old != ca.bundle()[0]
+
+
 def test_a_directory_without_a_ca_is_refused(tmp_path, now):
     with pytest.raises(FileUnusable):
         CaDirectory(tmp_path).issue_agent(Order(tmp_path / "a.pem"), HQ, now)

@@ -12,6 +12,10 @@ def test_an_error_reads_as_problem_and_fix():
     )
 
 
+def test_nobody_is_told_to_close_a_directory_that_everybody_shares():
+    assert PrivateFileExposed(Path("/tmp"), 0o1777, 0o700).fix == "use a directory of its own"
+
+
 def test_every_refusal_and_flaw_has_its_own_words():
     assert len({str(EnrollmentRefused(reason)) for reason in RefusalReason}) == len(RefusalReason)
     assert len({str(CodeRejected(flaw)) for flaw in CodeFlaw}) == len(CodeFlaw)
