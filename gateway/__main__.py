@@ -7,7 +7,9 @@ import sys
 
 from gateway.commands import agents, audit, connections, safekeeping, tokens
 from gateway.commands.options import EnvFile, Json, group
-from runtime.exits import OK, run_command
+from gateway.commands.printing import print_json, put
+from runtime.exits import run_command
+from runtime.version import release
 
 app = group(
     """Routes Jira REST requests from callers to Jiras behind agents, or reached directly.
@@ -45,19 +47,14 @@ def run(*, env_file: EnvFile = None) -> int:
 @app.command()
 def version(*, as_json: Json = False) -> None:
     """Print the version."""
-    from importlib.metadata import version as installed  # noqa: PLC0415 - only this command needs it
-
-    from gateway.commands.printing import print_json, put  # noqa: PLC0415 - the same
-
-    release = installed("jira-tunnel")
     if as_json:
-        return print_json({"name": "jira-gateway", "version": release})
-    return put(f"jira-gateway {release}")
+        return print_json({"name": "jira-gateway", "version": release()})
+    return put(f"jira-gateway {release()}")
 
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run_command(app, "jira-gateway") or OK)
+    sys.exit(run_command(app, "jira-gateway"))
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def show(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> None
 
 @app.command("test")
 def try_out(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> None:
-    """Ask the running gateway to call this Jira now; status 1 when that fails, 69 when nothing runs."""
+    """Ask the running gateway to try this connection now; status 1 when that fails, 69 when nothing runs."""
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
 
     visit = enter(env_file)
@@ -161,7 +161,7 @@ def try_out(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> N
     if as_json:
         print_json(result)
     else:
-        print_fields(result)
+        print_table(result["checks"], ("check", "result", "detail", "action"), empty="Nothing was checked.")
     if not result.get("ok", False):
         raise CommandFailed(f"the connection {name} does not work", DENIED)
 
