@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 _PORTS = range(20_000, 30_000)  # below the system's ephemeral range, so that no client socket takes one meanwhile
-_random = Random(os.getpid())  # noqa: S311 - spreads parallel test runs, nothing secret
+_random = Random(os.getpid())
 
 
 def free_port() -> int:
