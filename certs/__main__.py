@@ -151,7 +151,7 @@ def revoke(
 ) -> None:
     """Deny an agent, one of its instances or one certificate, by revoked.json beside the CA; or an older CA.
 
-    A gateway that uses this directory drops the live links of what is denied within seconds.
+    A gateway that uses this directory refuses what is denied, and drops its live links.
     """
     if sum(way is not None for way in (certificate, serial, agent, ca)) != 1:
         raise typer.BadParameter("give exactly one of CERT, --serial, --agent or --ca")

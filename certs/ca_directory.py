@@ -87,6 +87,13 @@ class CaDirectory:
             return DenyList()
         return DenyList.from_json(read_public(self.deny_list_path))
 
+    def stamp(self) -> tuple[tuple[int, int] | None, ...]:
+        """Return what differs whenever the bundle or the deny-list was changed, for a program that watches them.
+
+        Costs two stat calls: every change is a new file (certs.files), so inode and time tell.
+        """
+        return tuple(_stamp_of(path) for path in (self.bundle_path, self.deny_list_path))
+
     def issue_server(self, order: Order, hosts: list[str], now: datetime) -> x509.Certificate:
         """Sign a certificate for a gateway with these host names and addresses, into a new file."""
         authority = self.authority()
@@ -182,6 +189,14 @@ class CaDirectory:
             yield
         finally:
             os.close(descriptor)
+
+
+def _stamp_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _fulfil(order: Order, sign: Sign, *, replace: bool) -> x509.Certificate:

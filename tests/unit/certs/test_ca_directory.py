@@ -1,5 +1,6 @@
 """A CA kept on disk: what each command changes, and what it refuses."""
 
+import itertools
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -149,6 +150,22 @@ def test_revocations_at_the_same_time_are_all_kept(ca):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ca.revoke_serial, range(1, 65)))
     assert ca.deny_list().serials == set(range(1, 65))
+
+
+def test_a_watcher_notices_every_change_and_nothing_else(ca, now):
+    stamps = [ca.stamp()]
+    ca.issue_agent(Order(ca.path / "a.pem"), HQ, now)
+    assert ca.stamp() == stamps[0]
+    for change in (
+        lambda: ca.revoke_serial(7),
+        lambda: ca.revoke_serial(8),
+        lambda: ca.rotate(now),
+        lambda: ca.distrust(fingerprint(ca.bundle()[1])),
+        ca.deny_list_path.unlink,
+    ):
+        change()
+        stamps.append(ca.stamp())
+    assert all(one != other for one, other in itertools.pairwise(stamps))
 
 
 def test_a_damaged_deny_list_stops_everything_rather_than_denying_nobody(ca, now):
