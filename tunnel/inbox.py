@@ -136,7 +136,7 @@ class Inbox:
         left = body_length(head.body)
         if is_over and 0 < left < UNKNOWN_LENGTH:
             self._turn_away(stream_id, ErrorCode.PROTOCOL_ERROR)
-        elif self._session.is_draining:
+        elif self._session.go_away_sent is not None:  # after theirs: opened before it, and overtaken by it
             self._turn_away(stream_id, ErrorCode.DRAINING)
         elif self._streams.peers >= self._session.max_streams:
             self._turn_away(stream_id, ErrorCode.OVERLOADED)

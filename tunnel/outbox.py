@@ -106,7 +106,7 @@ class Outbox:
         if self._heads:
             room = self._take_heads(parts, room)
         if not self._heads:
-            kept = SHARED_CHUNK if self._bulk else 0  # many small streams never stop a large one
+            kept = SHARED_CHUNK + HEADER_BYTES if self._bulk else 0  # many small streams never stop a large one
             room = self._take_lane(parts, self._small, room - kept)
             self._take_lane(parts, self._bulk, room + kept)
         message = b"".join(parts)

@@ -151,7 +151,7 @@ class Stream:
         Raises:
             LocalProtocolError: before the head, after the end, or not the length that the head promised.
         """
-        if self.is_closed or (self.is_over and end and not data):
+        if self.is_closed or (self.is_over and not data):
             return
         size = len(data)
         if size or not end:

@@ -103,6 +103,8 @@ class ReceiveWindow:
     def _adapt(self, now: float, round_trip: float | None) -> None:
         if self._budget.is_short:
             self._withhold(NARROW_WINDOW)
+            self._consumed = 0
+            return
         if self._consumed < self.size or round_trip is None:
             return
         elapsed = now - self._epoch

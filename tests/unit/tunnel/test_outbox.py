@@ -1,0 +1,140 @@
+"""In which order a session speaks, and how much at a time."""
+
+from tests.support.tunnel_pair import Pair, Recorder
+from tunnel.errors import ErrorCode
+from tunnel.frames import HEADER, HEADER_BYTES, KIB, FrameType
+from tunnel.heads import STREAMED, RequestHead
+from tunnel.outbox import BULK_AFTER, HIGH_WATER, LOW_WATER, SHARED_CHUNK
+
+PUT = RequestHead(b"PUT", b"/", [], STREAMED)
+
+
+def frames(message):
+    """(type, stream, length) of each frame of a message."""
+    found, at = [], 0
+    while at < len(message):
+        kind, _flags, stream, length = HEADER.unpack_from(message, at)
+        found.append((FrameType(kind).name, stream, length))
+        at += HEADER_BYTES + length
+    assert at == len(message)
+    return found
+
+
+def data_of(message):
+    return [(stream, length) for kind, stream, length in frames(message) if kind == "DATA"]
+
+
+def uploads(count):
+    pair = Pair()
+    return pair, [pair.open(PUT).stream for _ in range(count)]
+
+
+def test_everything_said_in_one_turn_leaves_in_one_message():
+    pair, streams = uploads(10)
+    for stream in streams:
+        stream.send_data(b"x" * 100, end=True)
+    message = pair.gateway.take_message()
+    assert len(data_of(message)) == 10
+    assert pair.gateway.take_message() == b""
+
+
+def test_control_leaves_before_heads_and_heads_before_data():
+    pair, (stream,) = uploads(1)
+    stream.send_data(b"x")
+    pair.gateway.open_stream(PUT, Recorder())
+    pair.gateway.ping()
+    assert [frame[0] for frame in frames(pair.gateway.take_message())] == ["PING", "HEADERS", "DATA"]
+
+
+def test_a_lone_stream_sends_64_kib_frames():
+    pair, (stream,) = uploads(1)
+    stream.send_data(b"x" * 200 * KIB)
+    assert data_of(pair.gateway.take_message())[0] == (stream.id, 64 * KIB)
+
+
+def test_several_streams_take_turns_with_16_kib():
+    pair, (one, two) = uploads(2)
+    for stream in (one, two):
+        stream.send_data(b"x" * 40 * KIB)
+    turns = data_of(pair.gateway.take_message())
+    assert turns[:4] == [(one.id, SHARED_CHUNK), (two.id, SHARED_CHUNK)] * 2
+
+
+def test_a_stream_that_sent_64_kib_waits_for_small_ones_but_never_starves():
+    pair, (bulk, *small) = uploads(20)
+    bulk.credit = 10**6
+    bulk.send_data(b"x" * BULK_AFTER)
+    pair.gateway.take_message()
+    bulk.send_data(b"x" * 100 * KIB)
+    for stream in small:
+        stream.send_data(b"y" * 32 * KIB)
+    turns = data_of(pair.gateway.take_message())
+    assert turns[0][0] != bulk.id
+    assert turns[-1] == (bulk.id, SHARED_CHUNK)
+
+
+def test_small_chunks_share_a_frame():
+    pair, (stream,) = uploads(1)
+    for _ in range(10):
+        stream.send_data(b"x" * 10)
+    assert data_of(pair.gateway.take_message()) == [(stream.id, 100)]
+
+
+def test_a_message_never_exceeds_its_limit():
+    pair, streams = uploads(5)
+    for stream in streams:
+        stream.send_data(b"x" * 64 * KIB, end=True)
+    while message := pair.gateway.take_message(70 * KIB):
+        assert len(message) <= 70 * KIB
+
+
+def test_no_more_leaves_than_the_peer_granted():
+    pair, (stream,) = uploads(1)
+    stream.credit = 1000
+    stream.send_data(b"x" * 5000)
+    assert data_of(pair.gateway.take_message()) == [(stream.id, 1000)]
+    assert pair.gateway.take_message() == b""
+    assert stream.queued_bytes == 4000
+
+
+def test_the_writer_hears_once_that_it_may_go_on():
+    pair = Pair()
+    receiver = pair.open(PUT)
+    receiver.stream.send_data(b"x" * (HIGH_WATER + 1))
+    receiver.stream.credit = HIGH_WATER - LOW_WATER
+    pair.gateway.take_message()
+    assert receiver.calls == []
+    receiver.stream.credit = HIGH_WATER
+    pair.gateway.outbox.offer(receiver.stream)
+    while pair.gateway.take_message():
+        pass
+    assert receiver.calls == [("writable",)]
+
+
+def test_trailers_follow_the_last_byte():
+    pair, (stream,) = uploads(1)
+    stream.send_data(b"x" * 100)
+    stream.send_end([(b"a", b"b")])
+    assert [frame[0] for frame in frames(pair.gateway.take_message())] == ["DATA", "TRAILERS"]
+
+
+def test_output_is_announced_once_until_it_was_taken():
+    pair, (stream,) = uploads(1)
+    calls = []
+    pair.gateway.outbox.on_output = lambda: calls.append(1)
+    stream.send_data(b"x")
+    stream.send_data(b"y")
+    pair.gateway.ping()
+    assert len(calls) == 1
+    while pair.gateway.take_message():
+        pass
+    stream.send_data(b"z")
+    assert len(calls) == 2
+
+
+def test_a_reset_stream_leaves_nothing_behind():
+    pair, (stream,) = uploads(1)
+    stream.send_data(b"x" * 1000)
+    stream.reset(ErrorCode.CANCEL)
+    assert [frame[0] for frame in frames(pair.gateway.take_message())] == ["RST_STREAM"]
+    assert repr(pair.gateway.outbox) == "<Outbox 0/0/0/0 queued=0>"
