@@ -6,8 +6,11 @@ answer do not half-close, a closed socket looks exactly the same, and Jira's tim
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from enum import Enum, auto
 from typing import Final, cast
 
@@ -268,7 +271,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         limits = self._limits
         if not self._writable:
-            self._stalled_at = self._transport.get_write_buffer_size()
+            self._stalled_at = self._untaken()
             self.deadline = self._sweeper.now + limits.write_stall_seconds
         elif self._exchange is None:
             seconds = limits.header_seconds if self._parser.has_begun else limits.keep_alive_seconds
@@ -331,7 +334,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         self._phase = Phase.CLOSING
         self._outbox.flush()
-        self._stalled_at = self._transport.get_write_buffer_size()
+        self._stalled_at = self._untaken()
         self.deadline = self._sweeper.now + self._limits.write_stall_seconds
         self._transport.close()
 
@@ -345,8 +348,16 @@ class ServerProtocol(asyncio.Protocol):
         self._transport.abort()
 
     def _judge_stall(self, now: float) -> None:
-        left = self._transport.get_write_buffer_size()
+        left = self._untaken()
         if left >= self._stalled_at:
             self._reset()
         self._stalled_at = left
         self.deadline = now + self._limits.write_stall_seconds
+
+    def _untaken(self) -> int:
+        """Bytes that the caller has not taken, the kernel's included: those alone can last a slow caller for minutes."""
+        handle = self._transport.get_extra_info("socket")
+        if handle is None or handle.fileno() < 0:
+            return 0
+        in_kernel = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)
