@@ -68,7 +68,7 @@ class Program:
     """One child process with its log file; ended by id, never by name."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self.command = command
+        self.arguments = command
         self.environment = dict(environment)
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
@@ -88,7 +88,12 @@ class Program:
         """Start it; its output is appended to the log file."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command, cwd=PROJECT, env=self.environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
+                self.arguments,
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
             )
         return self
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/__control__/"
 SETTINGS = frozenset(
-    {"state", "gzip", "idle_timeout", "attachments_enabled", "upload_limit", "pat_on_servlets", "rate_limit", "hash_bodies"}
+    {"state", "gzip", "idle_timeout", "attachments_enabled", "upload_limit", "pat_on_servlets", "rate_limit", "hash_bodies", "recording"}
 )  # fmt: skip
 Command = Callable[["FakeJira", dict[str, Any]], Any]
 

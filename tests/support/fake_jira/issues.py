@@ -206,6 +206,8 @@ def _apply_update(
     name: str,
     operations: list[dict[str, Any]],
 ) -> None:
+    if not all(isinstance(operation, dict) for operation in operations):
+        raise JiraError(400, "Can not deserialize instance of FieldOperation out of VALUE_STRING token")
     for operation in operations:
         for verb, value in operation.items():
             if name == "labels" and verb in {"add", "remove"}:

@@ -36,23 +36,25 @@ async def read_parts(
     sink: Callable[[bytes], None] = lambda _: None  # the preamble is dropped  # noqa: E731 - a null object
     async for data in body:
         buffer = buffer + data if buffer else data
-        while True:
-            position = buffer.find(mark)
-            if position < 0:
-                keep = min(len(buffer), len(mark) - 1)
-                sink(buffer[: len(buffer) - keep])
-                buffer = buffer[len(buffer) - keep :]
-                break
+        while (position := buffer.find(mark)) >= 0:
             rest = buffer[position + len(mark) :]
             if rest.startswith(b"--"):
                 sink(buffer[:position])
                 return
             end = rest.find(b"\r\n\r\n")
-            if end < 0:
-                break
-            sink(buffer[:position])
-            sink = open_part(_parse_head(rest[:end]))
-            buffer = rest[end + 4 :]
+            if rest.startswith(b"\r\n") and end >= 0:
+                sink(buffer[:position])
+                sink = open_part(_parse_head(rest[:end]))
+                buffer = rest[end + 4 :]
+            elif rest[:2] in {b"", b"\r", b"-", b"\r\n"}:
+                break  # more bytes will tell what follows the boundary
+            else:
+                sink(buffer[: position + len(mark)])  # it only began like the boundary
+                buffer = rest
+        else:
+            keep = min(len(buffer), len(mark) - 1)
+            sink(buffer[: len(buffer) - keep])
+            buffer = buffer[len(buffer) - keep :]
     raise MultipartError("the body ended before the last boundary")
 
 

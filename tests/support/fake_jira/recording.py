@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-BODY_CAP = 256 * 1024
+BODY_CAP = 64 * 1024
 
 
 @dataclass(slots=True, eq=False)

@@ -41,7 +41,7 @@ def seed_store(store: Store, people: People, issues: int = 60) -> None:
     for number in range(1, issues + 1):
         _seed_issue(store, people, ops, number)
     for number in range(1, 4):
-        store.add_issue(hid, f"Secret matter {number}", people.users["admin"], id=11_900 + number, number=number)
+        store.add_issue(hid, f"Secret matter {number}", people.users["admin"], id=9_900 + number, number=number)
     _seed_details(store, people)
 
 

@@ -59,6 +59,7 @@ class FakeJira:
         self.state = "RUNNING"
         self.gzip = False
         self.hash_bodies = True
+        self.recording = True  # off: long measurements do not fill the memory
         self.attachments_enabled = True
         self.upload_limit = 10 * 1024 * 1024 * 1024
         self.pat_on_servlets = True  # 8.14.1 answered 302 to a PAT on /secure/attachment

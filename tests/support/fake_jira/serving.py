@@ -42,7 +42,8 @@ async def _serve_one(jira: "FakeJira", connection: WireConnection) -> bool:
     if raw is None:
         return False
     record = RecordedRequest(connection.id, connection.peer, raw, loop.time(), hash_body=jira.hash_bodies)
-    jira.requests.append(record)
+    if jira.recording:
+        jira.requests.append(record)
     jira.in_progress.add(record)
     connection.on_gone = _canceller(asyncio.current_task())
     try:

@@ -195,7 +195,7 @@ class Store:
         self.attachments: dict[int, Attachment] = {}
         self.links: dict[int, Link] = {}
         self._keys: dict[str, Issue] = {}
-        self._ids = itertools.count(20_000)
+        self._ids = itertools.count(200_000)
 
     def next_id(self) -> int:
         """A number that no record has."""
