@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 
 import pytest
@@ -44,10 +45,22 @@ def gateway(state, capfd):
     return Shell(capfd)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A state directory with an agent and a connection, made once and copied for each test."""
+    made = tmp_path_factory.mktemp("template") / "state"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("JIRA_GATEWAY_STATE_DIR", str(made))
+        environment.setenv("JIRA_GATEWAY_TUNNEL_URL", "wss://gateway.example.com:8443")
+        assert run_command(app, "jira-gateway", ["agents", "invite", "hq"]) == OK
+        words = ["connections", "add", "main", "--via", "hq", "--credentials", "agent"]
+        assert run_command(app, "jira-gateway", words) == OK
+    return made
+
+
 @pytest.fixture
-def seeded(gateway):
-    gateway("agents", "invite", "hq")
-    gateway("connections", "add", "main", "--via", "hq", "--credentials", "agent")
+def seeded(gateway, state, template):
+    shutil.copytree(template, state)
     return gateway
 
 
