@@ -7,6 +7,7 @@ for ever (tests/integration/test_link.py).
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Final
 import structlog
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from tunnel.errors import CloseReason, ErrorCode, LinkClosed, RemoteProtocolError
 from tunnel.frames import KIB, MAX_MESSAGE, refuse
@@ -72,6 +74,7 @@ class Link:
         self._ended: LinkClosed | None = None  # why, as soon as we know it ourselves
         self._last_in = self._last_out = self._last_ping = self.opened_at = self._clock()
         self._is_sending = False
+        self._acked_bytes = 0
         self.bytes_in = 0
         self.bytes_out = 0
         session.accept = accept
@@ -202,7 +205,7 @@ class Link:
     async def _write(self) -> None:
         websocket, session = self._websocket, self._session
         spent = 0
-        while True:
+        while self._ended is None and websocket.state is State.OPEN:  # what is not taken is known to be unsent
             message = session.take_message()
             if not message:
                 self._output.clear()
@@ -233,6 +236,7 @@ class Link:
                 continue  # our own loop stood still: the peer's bytes may be waiting for us to read them
             if self._session.peer is None and now - self.opened_at > timings.hello:
                 raise self._end(LinkClosed(CloseReason.NO_HELLO))
+            self._ask_the_kernel(now)
             if now - self._last_in > timings.dead:
                 raise self._end(LinkClosed(CloseReason.SILENT))
             if self._is_sending and now - self._last_out > timings.dead:
@@ -240,6 +244,18 @@ class Link:
             if now - self._last_ping >= timings.ping and self._session.peer is not None:
                 self._last_ping = now
                 self._session.ping()
+
+    def _ask_the_kernel(self, now: float) -> None:
+        """On a slow line one message takes longer than a dead link lives: count bytes before they are a message."""
+        if now - self._last_in < self._timings.dead / 2 and not self._is_sending:
+            return
+        activity = socket_activity(self._websocket.transport)
+        if activity is None:
+            return
+        self._last_in = max(self._last_in, now - activity.silent_seconds)
+        if activity.acked_bytes != self._acked_bytes:
+            self._acked_bytes = activity.acked_bytes
+            self._last_out = now
 
     def _end(self, reason: LinkClosed) -> "_LinkEnded":
         self._ended = self._ended or reason
@@ -255,6 +271,29 @@ class Link:
 
 class _LinkEnded(Exception):
     """The link is over; `Link._ended` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketActivity:
+    """What the kernel knows of a socket: how long it received no data, and how many sent bytes were acknowledged."""
+
+    silent_seconds: float
+    acked_bytes: int
+
+
+def socket_activity(transport: asyncio.BaseTransport) -> SocketActivity | None:
+    """Ask Linux (struct tcp_info); None where it cannot tell."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or not hasattr(socket, "TCP_INFO"):
+        return None
+    with suppress(OSError):
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
+        if len(info) == 128:  # tcpi_bytes_acked is there since Linux 4.1
+            return SocketActivity(
+                silent_seconds=int.from_bytes(info[52:56], sys.byteorder) / 1000,  # tcpi_last_data_recv
+                acked_bytes=int.from_bytes(info[120:128], sys.byteorder),
+            )
+    return None
 
 
 def tune_socket(sock: socket.socket) -> str | None:

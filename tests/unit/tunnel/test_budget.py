@@ -9,7 +9,13 @@ from tunnel.frames import KIB
 
 @pytest.mark.parametrize(
     ("granted", "expected"),
-    [(0, WIDE_WINDOW), (511 * KIB, WIDE_WINDOW), (512 * KIB, PLAIN_WINDOW), (769 * KIB, NARROW_WINDOW), (1009 * KIB, None)],
+    [
+        (0, WIDE_WINDOW),
+        (511 * KIB, WIDE_WINDOW),
+        (512 * KIB, PLAIN_WINDOW),
+        (769 * KIB, NARROW_WINDOW),
+        (1009 * KIB, None),
+    ],
 )
 def test_the_first_window_follows_what_is_granted(granted, expected):
     budget = Budget(1024 * KIB)

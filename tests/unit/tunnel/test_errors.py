@@ -1,5 +1,7 @@
 """Errors are data with a sentence for people."""
 
+from pathlib import Path
+
 from tunnel.errors import CloseReason, ErrorCode, LinkClosed, RemoteProtocolError, StreamRefused, TunnelError
 
 
@@ -16,7 +18,7 @@ def test_one_type_catches_them_all():
 
 def test_codes_are_those_of_the_specification():
     text = {code.name: int(code) for code in ErrorCode}
-    with open("docs/protocol.md", encoding="utf-8") as page:
-        rows = [line.split("|") for line in page if line.startswith("| ") and line.split("|")[1].strip().isdigit()]
+    lines = (Path(__file__).parents[3] / "docs/protocol.md").read_text().splitlines()
+    rows = [line.split("|") for line in lines if line.startswith("| ") and line.split("|")[1].strip().isdigit()]
     named = {row[2].strip(): int(row[1]) for row in rows if row[2].strip() in text}
     assert named == text

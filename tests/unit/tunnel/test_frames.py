@@ -34,7 +34,17 @@ def test_unknown_keys_of_hello_are_skipped():
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", HELLO + HELLO[:6], HELLO[:-1], HELLO[:5], HELLO[6:], HELLO[:6], HELLO[:14], HELLO + b"\0", b"\0\1\0\1x" + HELLO[6:]],
+    [
+        b"",
+        HELLO + HELLO[:6],
+        HELLO[:-1],
+        HELLO[:5],
+        HELLO[6:],
+        HELLO[:6],
+        HELLO[:14],
+        HELLO + b"\0",
+        b"\0\1\0\1x" + HELLO[6:],
+    ],
 )
 def test_a_misshapen_hello_is_refused(payload):
     with pytest.raises(RemoteProtocolError):
@@ -54,7 +64,9 @@ def test_unknown_codes_are_read_as_internal_and_unknown_progress_as_sent(code):
 
 def test_texts_are_cut_between_characters():
     assert decode_reset(encode_reset(2, ErrorCode.CANCEL, Progress.SENT, "é" * 600)[10:]).detail == "é" * 512
-    assert decode_reset(encode_reset(2, ErrorCode.CANCEL, Progress.SENT, "x" + "é" * 600)[10:]).detail == "x" + "é" * 511
+    assert (
+        decode_reset(encode_reset(2, ErrorCode.CANCEL, Progress.SENT, "x" + "é" * 600)[10:]).detail == "x" + "é" * 511
+    )
 
 
 def test_what_does_not_fit_a_frame_is_our_bug():

@@ -38,7 +38,9 @@ def test_a_field_that_could_become_two_is_never_sent(evil, place):
         encoded(request(**{place: value}))
 
 
-@pytest.mark.parametrize("changes", [{"body": -3}, {"body": 2**63}, {"timeout_ms": 2**32}, {"method": b""}, {"target": b""}])
+@pytest.mark.parametrize(
+    "changes", [{"body": -3}, {"body": 2**63}, {"timeout_ms": 2**32}, {"method": b""}, {"target": b""}]
+)
 def test_a_head_out_of_range_is_never_sent(changes):
     with pytest.raises(LocalProtocolError):
         encoded(request(**changes))

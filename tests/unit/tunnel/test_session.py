@@ -9,7 +9,9 @@ from tunnel.frames import KIB, MAX_STREAM_ID
 from tunnel.heads import STREAMED, RequestHead, ResponseHead
 from tunnel.session import Role, Session
 
-GET = RequestHead(b"GET", b"/rest/api/2/issue/A-1", [(b"Accept", b"*/*")], timeout_ms=60_000, meta={b"request-id": b"r1"})
+GET = RequestHead(
+    b"GET", b"/rest/api/2/issue/A-1", [(b"Accept", b"*/*")], timeout_ms=60_000, meta={b"request-id": b"r1"}
+)
 PUT = RequestHead(b"PUT", b"/", [], STREAMED)
 
 
