@@ -108,20 +108,22 @@ async def watch(
     apply: Callable[[Directory], None],
     *,
     seen: int = -1,
+    stamp: Callable[[], object] = lambda: None,
     interval: float = 0.5,
 ) -> None:
     """Hand a new `Directory` to `apply` within `interval` seconds of each change, until cancelled.
 
-    `seen` is the version that the caller has already. A store that cannot be read is logged once per
-    outage; the directory in force stays.
+    `seen` is the version that the caller has already; `stamp` tells of changes beside the store (the
+    deny-list). A store that cannot be read is logged once per outage; the directory in force stays.
     """
-    failing = False
+    before, failing = (seen, stamp()), False
     while True:
         try:
-            if await store.version() != seen:
+            if (await store.version(), stamp()) != before:
+                beside = stamp()  # first: a change during the read is seen the next time
                 directory = await read_directory(store, key)
                 apply(directory)
-                seen = directory.version
+                before = (directory.version, beside)
             failing = False
         except StoreError as error:
             if not failing:

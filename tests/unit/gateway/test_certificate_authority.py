@@ -195,3 +195,12 @@ def test_a_certificate_brought_by_hand_is_left_alone_without_the_cas_key(authori
 )
 def test_the_certificate_names_what_agents_dial(url, hosts):
     assert tunnel_hosts(url) == hosts
+
+
+def test_a_denial_by_hand_changes_the_stamp(authority):
+    before = authority.deny_list_stamp()
+    authority._ca.revoke_agent("acme")
+
+    assert before is None
+    assert authority.deny_list_stamp() is not None
+    assert authority.deny_list().agents == {"acme"}
