@@ -101,8 +101,13 @@ class _Search:
         # Escaped slashes double at most, a default port adds four bytes.
         longest = max((len(b"".join((o.scheme, o.host, o.port or b"", o.context * 2))) for o in origins), default=0)
         self._reach = longest + 16 + self._ROLE_REACH
-        keys = b"|".join(LINK_KEYS)
-        self._open_region = re.compile(_OPENING + rb'(?:"(?:' + keys + rb')(?:"(?: ?: ?| )?)?)?\Z')
+        keys, texts = b"|".join(LINK_KEYS), b"|".join(NOT_ROLE_NAMES)
+        separator = rb'"(?: ?: ?| )?'
+        self._open_region = re.compile(
+            _OPENING + rb'(?:"(?:' + keys + rb")(?:" + separator + rb")?)?\Z"
+            # What a role link looks back at: the end of any key, and whether it is one of people's texts.
+            rb'|"(?:' + texts + rb")(?:" + separator + rb")?\Z|" + separator + rb"\Z"
+        )
 
     def rewrite(self, data: bytes) -> bytes:
         return self._links.sub(self._template, data)
