@@ -301,6 +301,49 @@ async def test_an_upload_needs_the_xsrf_header_and_a_generated_download_has_a_kn
         assert dict(headers)["Content-Disposition"] == "attachment; filename*=UTF-8''big%20file.bin;"
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ((), 201),
+        (("User-Agent: Mozilla/5.0",), 403),
+        (("User-Agent: Mozilla/5.0", "X-Atlassian-Token: no-check"), 403),
+        (("User-Agent: Mozilla/5.0", "Origin: https://jira.corp.example"), 201),
+        (("User-Agent: Mozilla/5.0", "Referer: https://jira.corp.example/jira/x"), 201),
+        (("User-Agent: Mozilla/5.0", "Origin: https://evil.example"), 403),
+    ],
+)
+async def test_a_browser_must_come_from_jiras_own_origin(headers, status):
+    async with FakeJira(base_url="https://jira.corp.example/jira") as jira:
+        request = send("POST", "/rest/api/2/issue/OPS-1/comment", {"body": "x"}, BASIC, *headers)
+        assert (await talk(jira, request))[0] == status
+
+
+@pytest.mark.parametrize(
+    "body", ['{"fields":1}', '{"fields":{"project":1}}', "[]", "{", "1", '{"update":{"labels":["a"]}}']
+)
+async def test_json_of_the_wrong_shape_is_a_400(body):
+    async with FakeJira() as jira:
+        for method, path in (("POST", "/rest/api/2/issue"), ("PUT", "/rest/api/2/issue/OPS-1")):
+            request = get(path, BASIC, "Content-Type: application/json", f"Content-Length: {len(body)}", method=method)
+            status, _, _ = await talk(jira, request + body.encode())
+            assert status == 400 or (method, body) == ("PUT", '{"fields":{"project":1}}')
+        assert jira.crashes == []
+
+
+async def test_connections_that_it_drops_itself_are_not_called_aborted():
+    async with FakeJira() as jira:
+        jira.misbehave("/", Hang())
+        reader, writer = await asyncio.open_connection(jira.host, jira.port)
+        writer.write(get("/status"))
+        await jira.wait_for(lambda j: j.active == 1)
+        assert jira.drop_connections() == 1
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        await jira.wait_for(lambda j: j.active == 0)
+        assert (jira.requests[0].aborted, jira.requests[0].answered) == (False, False)
+        writer.transport.abort()
+
+
 async def test_gzip_only_when_switched_on_and_accepted():
     async with FakeJira() as jira:
         jira.gzip = True
@@ -525,7 +568,3 @@ async def running():
 
 async def test_it_works_as_a_fixture(running):
     assert (await talk(running, get("/status")))[0] == 200
-    reader, writer = await asyncio.open_connection(running.host, running.port)
-    running.drop_connections()
-    writer.transport.abort()
-    assert reader is not None

@@ -65,9 +65,25 @@ async def _dispatch(jira: "FakeJira", request: Request) -> Answer:
     if found is None:
         return _no_resource(jira, request, path)
     route, arguments = found
+    if _is_cross_site(jira, request, path):
+        raise Situation("xsrf-missing-token")
     if request.user is None and not route.anonymous:
         raise Situation("anonymous-needs-login")
     return await route.resource(jira, request, **arguments)
+
+
+def _is_cross_site(jira: "FakeJira", request: Request, path: str) -> bool:
+    """Jira's XSRF filter on a POST (jira-facts 8.1): form types need the token, browsers the right origin."""
+    if request.method != "POST" or not path.startswith("/rest/") or path.startswith("/rest/api/2/test/"):
+        return False
+    kind = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+    token = (request.header("X-Atlassian-Token") or "").lower()
+    if kind in {"application/x-www-form-urlencoded", "text/plain"} and token not in {"no-check", "nocheck"}:
+        return True
+    if not (request.header("User-Agent") or "").startswith(("Mozilla", "Opera")):
+        return False
+    source = request.header("Origin") or request.header("Referer") or ""
+    return "/".join(source.split("/")[:3]) not in {jira.origin, "/".join(jira.base_url.split("/")[:3])}
 
 
 def _no_resource(jira: "FakeJira", request: Request, path: str) -> Answer:

@@ -153,6 +153,8 @@ async def create_bulk(jira: "FakeJira", request: Request) -> Answer:
 def _create(jira: "FakeJira", user: User | None, body: dict[str, Any]) -> dict[str, str]:
     fields = dict(body.get("fields") or {})
     wanted = fields.get("project") or {}
+    if not isinstance(wanted, dict):
+        raise JiraError(400, errors={"project": "data was not an object"})
     project = next(
         (p for p in jira.store.projects.values() if wanted.get("key") == p.key or str(wanted.get("id")) == str(p.id)),
         None,

@@ -83,11 +83,21 @@ async def json_body(request: Request) -> Any:
         raise JiraError(400, f"Unexpected character: {error}") from None
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON body as an object."""
+SHAPES: dict[str, type | tuple[type, ...]] = {
+    "fields": dict, "update": dict, "transition": dict, "issueUpdates": list, "issues": list, "events": list,
+    "filters": dict, "configuration": dict, "type": dict, "inwardIssue": dict, "outwardIssue": dict,
+    "visibility": dict, "comment": (dict, str),
+}  # fmt: skip
+
+
+async def json_object(request: Request, shapes: dict[str, type | tuple[type, ...]] | None = None) -> dict[str, Any]:
+    """The JSON body as an object whose known members have the right type. Raises JiraError 400 as Jackson does."""
     value = await json_body(request)
     if not isinstance(value, dict):
         raise JiraError(400, "Can not instantiate value of type [simple type] from JSON")
+    for name, shape in (SHAPES if shapes is None else shapes).items():
+        if value.get(name) is not None and not isinstance(value[name], shape):
+            raise JiraError(400, f"Can not deserialize '{name}' out of {type(value[name]).__name__}")
     return value
 
 

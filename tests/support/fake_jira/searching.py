@@ -70,7 +70,7 @@ async def search_by_token(jira: "FakeJira", request: Request) -> Answer:
 
 async def _arguments(request: Request) -> dict[str, Any]:
     if request.method == "POST":
-        return await json_object(request)
+        return await json_object(request, {"fields": (list, str), "expand": (list, str), "jql": str})
     arguments: dict[str, Any] = dict(reversed(request.query))
     fields = [value for name, value in request.query if name == "fields"]
     return {**arguments, **({"fields": fields} if fields else {})}

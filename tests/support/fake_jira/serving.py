@@ -49,7 +49,7 @@ async def _serve_one(jira: "FakeJira", connection: WireConnection) -> bool:
     try:
         return await _exchange(jira, connection, record)
     except (Disconnected, asyncio.CancelledError):
-        if connection.gone and not record.answered:
+        if connection.gone and not connection.closed_here and not record.answered:
             record.aborted = True
             record.aborted_at = loop.time()
         raise

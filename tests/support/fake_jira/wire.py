@@ -33,6 +33,7 @@ class WireConnection(asyncio.Protocol):
         self.id = 0
         self.peer = ""
         self.gone = False
+        self.closed_here = False  # we hung up, not the client
         self.on_gone: Callable[[], None] = lambda: None
         self._opened = opened
         self._transport: asyncio.Transport | None = None
@@ -193,11 +194,13 @@ class WireConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what is buffered, then close in the ordinary way (FIN)."""
+        self.closed_here = True
         if self._transport is not None:
             self._transport.close()
 
     def reset(self) -> None:
         """Close with a TCP reset, as a crashed or killed server does."""
+        self.closed_here = True
         if self._transport is None:
             return
         sock = self._transport.get_extra_info("socket")
