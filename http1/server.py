@@ -355,7 +355,7 @@ class ServerProtocol(asyncio.Protocol):
         self.deadline = now + self._limits.write_stall_seconds
 
     def _untaken(self) -> int:
-        """Bytes that the caller has not taken, the kernel's included: those alone can last a slow caller for minutes."""
+        """Bytes that the caller has not taken, the kernel's included: those alone can keep a slow caller busy."""
         handle = self._transport.get_extra_info("socket")
         if handle is None or handle.fileno() < 0:
             return 0

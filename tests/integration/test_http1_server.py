@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import ssl
 from dataclasses import replace
 
@@ -44,15 +44,15 @@ def tls(tmp_path_factory):
     """Server and client contexts around a throw-away certificate for localhost."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -559,15 +559,15 @@ def test_a_slow_caller_pauses_the_application_and_a_stalled_one_is_cut_off(run):
 
 def test_the_cap_on_sockets_turns_newcomers_away(run):
     async def scenario():
-        async with serving(App(), replace(QUICK, max_connections=1, keep_alive_seconds=5)) as (port, sockets):
-            async with dialled(port) as (reader, writer):
-                writer.write(GET)
-                await answer_of(reader)
-                with contextlib.suppress(ConnectionResetError):
-                    assert await talk(port, GET) == b""
-                assert sockets.refused == 1
-                writer.write(GET)
-                assert (await answer_of(reader))[0] == b"HTTP/1.1 200 OK"
+        limits = replace(QUICK, max_connections=1, keep_alive_seconds=5)
+        async with serving(App(), limits) as (port, sockets), dialled(port) as (reader, writer):
+            writer.write(GET)
+            await answer_of(reader)
+            with contextlib.suppress(ConnectionResetError):
+                assert await talk(port, GET) == b""
+            assert sockets.refused == 1
+            writer.write(GET)
+            assert (await answer_of(reader))[0] == b"HTTP/1.1 200 OK"
 
     run(scenario())
 
