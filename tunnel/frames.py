@@ -44,12 +44,6 @@ class FrameType(IntEnum):
 DATA: Final = int(FrameType.DATA)
 HEADERS: Final = int(FrameType.HEADERS)
 
-KNOWN_FLAGS: Final = {
-    FrameType.HEADERS: END_STREAM,
-    FrameType.DATA: END_STREAM,
-    FrameType.PING: ACK,
-}
-
 _TLV = Struct(">HH")
 _LENGTH = Struct(">H")
 _U32 = Struct(">I")

@@ -109,7 +109,7 @@ def decode_head(payload: bytes) -> tuple[RequestHead | ResponseHead, int]:
         raise refuse("HEADERS holds another number of fields than it says")
     pairs = iter(fields[start:])
     headers = list(zip(pairs, pairs, strict=True))
-    meta = dict(zip(fields[first:start:2], fields[first + 1 : start : 2], strict=True))
+    meta = dict(zip(fields[first:start:2], fields[first + 1 : start : 2], strict=True)) if metas else {}
     if len(meta) != metas:
         raise refuse("HEADERS repeats a meta")
     if kind == REQUEST:

@@ -14,7 +14,6 @@ from tunnel.frames import (
     END_STREAM,
     HEADER,
     HEADER_BYTES,
-    KNOWN_FLAGS,
     MAX_CREDIT,
     MAX_MESSAGE,
     MAX_PAYLOAD,
@@ -36,9 +35,11 @@ from tunnel.streams import DONE, END, HEAD, ILLEGAL, IN_BODY, NEXT, Stream, body
 from tunnel.windows import UNKNOWN_LENGTH, ReceiveWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tunnel.session import Session
 
-_OF_SESSION: Final = frozenset({FrameType.HELLO, FrameType.SETTINGS, FrameType.PING, FrameType.GOAWAY})
+_HELLO: Final = int(FrameType.HELLO)
 _BACKLOG_PER_STREAM: Final = 4
 _BACKLOG_SPARE: Final = 64
 
@@ -51,16 +52,17 @@ class Inbox:
         self._streams = session.registry
         self._outbox = session.outbox
         self._max_backlog = _BACKLOG_PER_STREAM * session.max_streams + _BACKLOG_SPARE
-        self._receivers = {
-            int(FrameType.HELLO): self._receive_hello,
-            int(FrameType.SETTINGS): self._receive_settings,
-            int(FrameType.HEADERS): self._receive_headers,
-            int(FrameType.DATA): self._receive_data,
-            int(FrameType.TRAILERS): self._receive_trailers,
-            int(FrameType.WINDOW_UPDATE): self._receive_window_update,
-            int(FrameType.RST_STREAM): self._receive_reset,
-            int(FrameType.PING): self._receive_ping,
-            int(FrameType.GOAWAY): self._receive_go_away,
+        # kind: what takes it, the flags it may carry, whether it concerns the session and not a stream
+        self._receivers: dict[int, tuple[Callable[[int, int, bytes], None], int, bool]] = {
+            FrameType.HELLO: (self._receive_hello, 0, True),
+            FrameType.SETTINGS: (self._receive_settings, 0, True),
+            FrameType.HEADERS: (self._receive_headers, END_STREAM, False),
+            FrameType.DATA: (self._receive_data, END_STREAM, False),
+            FrameType.TRAILERS: (self._receive_trailers, 0, False),
+            FrameType.WINDOW_UPDATE: (self._receive_window_update, 0, False),
+            FrameType.RST_STREAM: (self._receive_reset, 0, False),
+            FrameType.PING: (self._receive_ping, ACK, True),
+            FrameType.GOAWAY: (self._receive_go_away, 0, True),
         }
 
     def receive(self, message: bytes) -> None:
@@ -92,14 +94,15 @@ class Inbox:
             raise refuse("the peer does not read our answers")
 
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        if (self._session.peer is None) != (kind == FrameType.HELLO):
+        if (self._session.peer is None) != (kind == _HELLO):
             raise refuse("HELLO is not the first frame, or not the only one")
-        receive = self._receivers.get(kind)
-        if receive is None:
+        entry = self._receivers.get(kind)
+        if entry is None:
             return  # a later version's frame
-        if flags & ~KNOWN_FLAGS.get(FrameType(kind), 0):
+        receive, known_flags, is_of_session = entry
+        if flags & ~known_flags:
             raise refuse(f"unknown flags {flags} on {FrameType(kind).name}")
-        if (stream_id == 0) != (kind in _OF_SESSION):
+        if (stream_id == 0) != is_of_session:
             raise refuse(f"{FrameType(kind).name} on stream {stream_id}")
         receive(flags, stream_id, payload)
 

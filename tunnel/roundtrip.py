@@ -12,18 +12,14 @@ _SAMPLES: Final = 8
 class RoundTrip:
     """At most one PING under way; the caller passes the time."""
 
-    __slots__ = ("_count", "_samples", "_sent_at", "latest")
+    __slots__ = ("_count", "_samples", "_sent_at", "latest", "least")
 
     def __init__(self) -> None:
         self.latest: float | None = None
+        self.least: float | None = None  # seconds; None before the first sample
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
         self._count = 0
         self._sent_at: float | None = None
-
-    @property
-    def least(self) -> float | None:
-        """Seconds; None before the first sample."""
-        return min(self._samples, default=None)
 
     def start(self, now: float) -> bytes:
         """Note that a PING leaves; returns its payload."""
@@ -37,4 +33,5 @@ class RoundTrip:
             return
         self.latest = now - self._sent_at
         self._samples.append(self.latest)
+        self.least = min(self._samples)
         self._sent_at = None

@@ -209,7 +209,7 @@ class Stream:
         if window is None:
             return  # reset: everything was given back
         session = self._session
-        grant = window.consume(size, session.clock(), session.round_trip)
+        grant = window.consume(size, session.clock(), session.pings.least)
         if grant:
             session.outbox.control(encode_window_update(self.id, grant))
 
