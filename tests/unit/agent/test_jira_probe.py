@@ -1,0 +1,100 @@
+"""What the agent learns about Jira, and what it makes of answers that are none."""
+
+import asyncio
+
+import pytest
+
+from agent import jira_probe
+from agent.jira_probe import JiraProbe
+from http1.errors import ClientFailure, FailureKind, Progress
+from http1.messages import ResponseHead
+
+INFO = b'{"baseUrl":"https://jira.corp/jira","version":"9.12.5","versionNumbers":[9,12,5],"deploymentType":"Server"}'
+
+
+class Pool:
+    """Answers every request at once with a script."""
+
+    def __init__(self, script):
+        self.script = script
+        self.heads = []
+        self.aborted = False
+
+    def start(self, head, receiver):
+        self.heads.append(head)
+        asyncio.get_running_loop().call_soon(self.script, receiver)
+        return self
+
+    def abort(self):
+        self.aborted = True
+
+
+def answers(status, *pieces):
+    def script(receiver):
+        receiver.on_response(ResponseHead(status, [], -1))
+        for piece in pieces:
+            receiver.on_body(piece)
+        receiver.on_end([])
+
+    return script
+
+
+async def asked(script):
+    pool = Pool(script)
+    seen = []
+    probe = JiraProbe(pool, b"/jira", b"jira-agent/1", seen.append)
+    await probe.ask()
+    assert seen == [probe.finding]
+    return probe, pool
+
+
+async def test_it_asks_anonymously_below_the_context_path():
+    probe, pool = await asked(answers(200, INFO[:20], INFO[20:]))
+
+    assert (probe.finding.info.version, probe.finding.info.base_url) == ("9.12.5", "https://jira.corp/jira")
+    assert pool.heads[0].target == b"/jira/rest/api/2/serverInfo"
+    assert {name for name, _ in pool.heads[0].headers} == {b"Accept", b"User-Agent"}
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        (answers(302), "status 302"),
+        (answers(200), "empty"),
+        (answers(200, b"<html>"), "no JSON"),
+        (
+            lambda r: r.on_failure(ClientFailure(FailureKind.TLS, Progress.NOT_SENT, "bad certificate")),
+            "bad certificate",
+        ),
+    ],
+)
+async def test_what_is_no_server_info_is_a_problem_in_words(script, problem):
+    probe, _ = await asked(script)
+
+    assert probe.finding.info is None
+    assert problem in probe.finding.problem
+
+
+async def test_an_endless_answer_is_cut():
+    probe, pool = await asked(lambda receiver: [receiver.on_body(bytes(40_000)) for _ in range(2)])
+
+    assert probe.finding.info is None
+    assert pool.aborted
+
+
+async def test_silence_ends_after_the_deadline(monkeypatch):
+    monkeypatch.setattr(jira_probe, "PROBE_SECONDS", 0.01)
+    probe, pool = await asked(lambda receiver: None)
+
+    assert "no answer within" in probe.finding.problem
+    assert pool.aborted
+
+
+async def test_the_same_finding_is_told_once():
+    pool = Pool(answers(200, INFO))
+    seen = []
+    probe = JiraProbe(pool, b"", b"x", seen.append)
+    await probe.ask()
+    await probe.ask()
+
+    assert len(seen) == 1

@@ -1,0 +1,121 @@
+"""The headline, readiness, warnings and metrics, for each state that an agent can be in."""
+
+from types import SimpleNamespace
+
+from agent.commands.printing import status_lines
+from agent.errors import Cause, DialError
+from agent.jira_probe import Finding
+from agent.limiter import Limiter
+from agent.status import WAITING, Service, StatusBoard
+from agent.supervisor import Trouble
+from agent.tally import Tally
+from jira_api.server_info import ServerInfo
+from tunnel.budget import Budget
+
+INFO = ServerInfo("https://jira.corp/jira", "9.12.5", (9, 12, 5), "Server", "")
+
+
+def board(*, up=0, wanted=2, trouble=None, finding=None, draining=False, has_login=True):
+    made = StatusBoard(Tally(), Limiter(4), Budget(1000))
+    supervisor = SimpleNamespace(up=up, wanted=wanted, opened=up, trouble=trouble or {}, is_draining=draining, links=[])
+    screening = SimpleNamespace(credentials=SimpleNamespace(is_set=has_login))
+    made.service = Service(
+        jira=SimpleNamespace(url="https://jira"),
+        identity=lambda: None,
+        supervisor=supervisor,
+        dialer=SimpleNamespace(congestion_control="bbr"),
+        probe=SimpleNamespace(finding=finding or Finding(INFO, None)),
+        carrier=SimpleNamespace(screening=screening),
+    )
+    return made
+
+
+def test_before_enrolment_it_waits():
+    made = StatusBoard(Tally(), Limiter(4), Budget(1000))
+
+    assert (made.headline(), made.ready(), made.warnings()) == (WAITING, WAITING, [])
+    assert made.page()["status"] == WAITING
+    assert "jira_agent_links_up 0" in made.metrics()
+
+
+def test_with_links_it_is_ready():
+    made = board(up=2)
+
+    assert made.headline() == "2 of 2 links up, Jira 9.12.5"
+    assert made.ready() is None
+
+
+def test_without_links_the_headline_says_why_and_what_to_do():
+    error = DialError(Cause.CERTIFICATE_REJECTED, "wss://g answered 403")
+    made = board(trouble={0: Trouble(error, 0.0)})
+
+    assert made.headline() == f"no link: {error}"
+    assert made.ready() == made.headline()
+    assert str(error) in made.warnings()
+
+
+def test_before_the_first_outcome_it_connects():
+    assert board().headline() == "connecting"
+
+
+def test_a_draining_agent_is_not_ready():
+    assert board(up=2, draining=True).ready() == "draining, 0 requests under way"
+
+
+def test_a_jira_that_does_not_answer_is_told_but_the_links_are_ready():
+    made = board(up=1, finding=Finding(None, "no answer"))
+
+    assert made.ready() is None
+    assert made.headline() == "1 of 2 links up, Jira does not answer: no answer"
+    assert "Jira: no answer" in made.warnings()
+
+
+def test_missing_credentials_and_a_failed_reload_are_warnings():
+    made = board(up=1, has_login=False)
+    made.reload_problem = "policy.toml: is no TOML"
+
+    assert any("no Jira credentials" in warning for warning in made.warnings())
+    assert any("is no TOML" in warning for warning in made.warnings())
+
+
+def test_metrics_are_prometheus_text():
+    made = board(up=2)
+    made._tally.answered()
+    lines = made.metrics().splitlines()
+
+    assert 'jira_agent_requests_total{outcome="answered"} 1' in lines
+    assert "# TYPE jira_agent_requests_total counter" in lines
+    assert "jira_agent_jira_up 1" in lines
+    assert all(line.startswith(("# HELP jira_agent_", "# TYPE jira_agent_", "jira_agent_")) for line in lines)
+
+
+PAGE = {
+    "status": "1 of 2 links up, Jira 9.12.5",
+    "agent": "site-a",
+    "instance": "i1",
+    "certificate_expires_at": "2026-12-01T00:00:00+00:00",
+    "jira": {
+        "url": "https://jira", "answers": True, "version": "9.12.5", "base_url": "https://jira.corp",
+        "credentials": "bearer",
+    },
+    "policy": {"source": "read-only", "rules": 7},
+    "requests": {"in_flight": 1, "waiting": 0, "limit": 64, "outcomes": {"answered": 3, "cancel": 1}},
+    "links": [{"gateway": "wss://g:1", "usable": True, "draining": False, "streams": 1, "rtt_ms": 12.5}],
+    "warnings": ["look here"],
+}  # fmt: skip
+
+
+def test_the_page_reads_well():
+    lines = list(status_lines(PAGE))
+
+    assert lines[0] == PAGE["status"]
+    assert "  outcomes   3 answered, 1 cancel" in lines
+    assert "  link       wss://g:1 up, 1 streams, 12.5 ms" in lines
+    assert lines[-1] == "  warning    look here"
+
+
+def test_the_page_of_a_waiting_agent_reads_well():
+    lines = list(status_lines(StatusBoard(Tally(), Limiter(4), Budget(1)).page()))
+
+    assert lines[0] == WAITING
+    assert "  outcomes   none yet" in lines
