@@ -46,12 +46,10 @@ class PatternCheck:
 
     def take(self, data: bytes) -> None:
         """Compare the next piece."""
-        if self.matches:
-            view = memoryview(data)
-            position = 0
-            for expected in pattern_chunks(len(data), self.size):
-                if view[position : position + len(expected)] != expected:
-                    self.matches = False
-                    break
-                position += len(expected)
+        position = 0
+        while self.matches and position < len(data):
+            offset = (self.size + position) % PERIOD
+            piece = data[position : position + _STEP]
+            self.matches = piece == _BLOCK[offset : offset + len(piece)]  # bytes: memoryviews compare item by item
+            position += len(piece)
         self.size += len(data)
