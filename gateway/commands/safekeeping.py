@@ -1,6 +1,7 @@
 """`jira-gateway backup` and `restore`: everything that makes this gateway this gateway, in one file."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -36,7 +37,11 @@ def backup(
 
     # Opened before the command acts as the gateway's user, who may not write where the operator may.
     with _create(file, force=force) as out:
-        manifest = at_desk(env_file, lambda desk: _backup(desk, out))
+        try:
+            manifest = at_desk(env_file, lambda desk: _backup(desk, file, out))
+        except BaseException:
+            _discard(file)
+            raise
     if as_json:
         return print_json({"file": str(file), **manifest})
     return say(f"Wrote {file}. It holds every secret of this gateway: keep it safe.")
@@ -88,11 +93,17 @@ def _open(file: Path) -> BinaryIO:
         raise typer.BadParameter(f"{file} cannot be read ({error.strerror})") from None
 
 
-async def _backup(desk: "Desk", out: BinaryIO) -> dict[str, Any]:
+def _discard(file: Path) -> None:
+    """Take a failed backup away, so that nobody trusts it; as another user by now, that may not be allowed."""
+    with suppress(OSError):
+        file.unlink()
+
+
+async def _backup(desk: "Desk", file: Path, out: BinaryIO) -> dict[str, Any]:
     from gateway.backup import write_backup  # noqa: PLC0415 - see gateway.commands
 
     async with desk.store.change(desk.actor, desk.now) as change:
-        await change.record("backup.create", out.name if isinstance(out.name, str) else "file", {})
+        await change.record("backup.create", str(file), {})
     return write_backup(desk.state, desk.key, out, desk.now)
 
 

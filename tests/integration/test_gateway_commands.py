@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
 from time import monotonic
 
 import pytest
@@ -169,3 +172,47 @@ assert not heavy, heavy
 
     assert process.returncode == 0
     assert out.startswith(b"jira-gateway ")
+
+
+def interpreter_for_everybody():
+    """An interpreter of this version that other users may run, and where it finds the installed packages."""
+    for candidate in (Path(sys.executable).resolve(), Path(f"/usr/bin/python3.{sys.version_info.minor}")):
+        if candidate.exists() and all(parent.stat().st_mode & 0o001 for parent in candidate.parents):
+            return candidate
+    return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(interpreter_for_everybody() is None, reason="needs an interpreter that other users may run")
+async def test_run_as_root_commands_act_as_the_owner_and_read_what_only_root_may(environment, tmp_path):
+    """tmp_path is root's alone: the env file, the secret and the backup lie where the owner may not look."""
+    owned = Path(mkdtemp(prefix="jira-gateway-"))
+    os.chown(owned, 65534, 65534)
+    (tmp_path / "env").write_text(
+        f"JIRA_GATEWAY_STATE_DIR={owned}\nJIRA_GATEWAY_TUNNEL_URL=wss://gateway.example.com\n"
+    )
+    (tmp_path / "secret").write_text("hunter2\n")
+    del environment["JIRA_GATEWAY_STATE_DIR"], environment["JIRA_GATEWAY_TUNNEL_URL"]
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    environment["PYTHONPATH"] = ":".join([str(Path.cwd()), *packages])
+
+    async def run(*words):
+        async with asyncio.timeout(COMMAND_SECONDS):
+            process = await asyncio.create_subprocess_exec(
+                *(interpreter_for_everybody(), "-m", "gateway", *words, "--env-file", tmp_path / "env"),
+                env=environment,
+            )
+            assert await process.wait() == OK
+
+    try:
+        await run("agents", "invite", "hq")
+        secret = ("--credentials", "gateway", "--secret-file", tmp_path / "secret")
+        await run("connections", "add", "main", "--via", "hq", *secret)
+        await run("backup", tmp_path / "backup.tar")
+        await run("restore", "--force", tmp_path / "backup.tar")
+        owners = {path.stat().st_uid for path in owned.rglob("*")}
+    finally:
+        shutil.rmtree(owned)
+
+    assert owners == {65534}
+    assert (tmp_path / "backup.tar").stat().st_uid == 0

@@ -381,6 +381,13 @@ def test_a_backup_overwrites_only_by_force(seeded, tmp_path):
     assert seeded.json("backup", "--force", str(file))["format"] == 1
 
 
+def test_a_backup_that_fails_leaves_no_file(seeded, tmp_path, monkeypatch):
+    monkeypatch.setenv("JIRA_GATEWAY_SECRET_KEY", "another key, 32 characters or more")
+    seeded("backup", str(tmp_path / "backup.tar"), status=CONFIGURATION)
+
+    assert not (tmp_path / "backup.tar").exists()
+
+
 def test_a_damaged_backup_is_refused_and_the_state_stays(seeded, tmp_path):
     (tmp_path / "backup.tar").write_bytes(b"nonsense")
     seeded("restore", "--force", str(tmp_path / "backup.tar"), status=DENIED)
