@@ -4,7 +4,9 @@ The chain of a peer has been verified by TLS before `peer_identity` sees the cer
 read, as strictly as it was written.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +18,26 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from certs.errors import CertificateRejected
 from certs.identity import AgentIdentity
 
+MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises on input made to break it; the last four are no ValueError."""
+
 MAX_BUNDLE_CERTIFICATES = 16  # two CAs overlap in a rotation; an operator's own PKI may bring a few more
+
+
+@contextmanager
+def _oddities_allowed() -> Iterator[None]:
+    """Read what is odd but harmless (a serial of zero, a country of three letters) without a warning on a terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def read_certificates(pem: bytes) -> list[x509.Certificate]:
@@ -26,8 +47,9 @@ def read_certificates(pem: bytes) -> list[x509.Certificate]:
         CertificateRejected: there is none, one is malformed, or there are more than 16.
     """
     try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except (ValueError, TypeError) as error:
+        with _oddities_allowed():
+            certificates = [_sound(each) for each in x509.load_pem_x509_certificates(pem)]
+    except MALFORMED as error:
         raise CertificateRejected("this is not a certificate in PEM form", "name a file with certificates") from error
     if len(certificates) > MAX_BUNDLE_CERTIFICATES:
         raise CertificateRejected("there are more than 16 certificates", "keep only the CAs of the tunnel")
@@ -59,6 +81,7 @@ class AgentCertificate:
     not_after: datetime
 
 
+@_oddities_allowed()
 def read_agent_certificate(certificate: x509.Certificate) -> AgentCertificate:
     """Return what an agent's certificate says.
 
@@ -80,8 +103,9 @@ def read_peer(der: bytes) -> AgentCertificate:
         CertificateRejected: it is not an agent's certificate.
     """
     try:
-        certificate = x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError) as error:
+        with _oddities_allowed():
+            certificate = _sound(x509.load_der_x509_certificate(der))
+    except MALFORMED as error:
         raise _not_an_agent() from error
     return read_agent_certificate(certificate)
 
@@ -99,7 +123,7 @@ def server_names(certificate: x509.Certificate) -> list[str]:
     """Return the DNS names and IP addresses of a server certificate, in its order; empty for others."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except MALFORMED:
         return []
     return [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)]
 
@@ -108,7 +132,7 @@ def is_server(certificate: x509.Certificate) -> bool:
     """Tell whether TLS clients accept the certificate from a server."""
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except MALFORMED:
         return False
     return ExtendedKeyUsageOID.SERVER_AUTH in usages
 
@@ -117,7 +141,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
     """Tell whether the certificate may sign others."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except MALFORMED:
         return False
 
 
@@ -126,6 +150,7 @@ def issuer_of(certificate: x509.Certificate, bundle: Sequence[x509.Certificate])
     return next((ca for ca in bundle if is_ca(ca) and _signed_by(certificate, ca)), None)
 
 
+@_oddities_allowed()
 def describe(certificate: x509.Certificate) -> dict[str, object]:
     """Return what people and programs want to know of a certificate, ready for JSON."""
     if is_ca(certificate):
@@ -145,10 +170,16 @@ def describe(certificate: x509.Certificate) -> dict[str, object]:
     }
 
 
+def _sound(certificate: x509.Certificate) -> x509.Certificate:
+    """Touch everything that cryptography parses late, so that what is broken fails here and nowhere else."""
+    _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
+    return certificate
+
+
 def _signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (*MALFORMED, InvalidSignature):
         return False
     return True
 
@@ -158,7 +189,7 @@ def _identity(certificate: x509.Certificate) -> AgentIdentity:
         extensions = certificate.extensions
         usages = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         names = list(extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except MALFORMED as error:
         raise _not_an_agent() from error
     if list(usages) != [ExtendedKeyUsageOID.CLIENT_AUTH] or is_ca(certificate):
         raise _not_an_agent()

@@ -5,11 +5,11 @@ lifetimes) is not even read: those come from our own record (docs/security.md).
 """
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from certs.certificates import MALFORMED
 from certs.errors import CsrFlaw, CsrRejected
 from certs.keys import PrivateKey, is_p256
 
@@ -32,7 +32,7 @@ def proven_key(csr_pem: bytes) -> ec.EllipticCurvePublicKey:
     request = _parse(csr_pem)
     try:
         key = request.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise CsrRejected(CsrFlaw.KEY) from error
     # The kind of key first: verifying a giant RSA signature is work that a stranger could order.
     if not (isinstance(key, ec.EllipticCurvePublicKey) and is_p256(key)):
@@ -47,12 +47,12 @@ def _parse(csr_pem: bytes) -> x509.CertificateSigningRequest:
         raise CsrRejected(CsrFlaw.MALFORMED)
     try:
         return x509.load_pem_x509_csr(csr_pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise CsrRejected(CsrFlaw.MALFORMED) from error
 
 
 def _is_signature_valid(request: x509.CertificateSigningRequest) -> bool:
     try:
         return request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except MALFORMED:
         return False

@@ -1,5 +1,7 @@
 """Reading certificates as strictly as they are written."""
 
+from datetime import UTC, datetime
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,11 +31,18 @@ from certs.keys import make_key
 
 HQ = AgentIdentity("hq", "a1")
 URI = x509.UniformResourceIdentifier(HQ.uri)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CLIENT = [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+AUTHORITY = create_authority(NOW)
 
 
 def der(certificate):
     return certificate.public_bytes(serialization.Encoding.DER)
+
+
+DER = der(sign_agent(AUTHORITY, make_csr(make_key()), HQ, NOW))
 
 
 def forged(authority, now, names, usages=tuple(CLIENT), *, ca=False):

@@ -82,6 +82,10 @@ KEY = make_key()
 DER = plain(KEY).public_bytes(serialization.Encoding.DER)  # made once: a signature's length varies
 
 
+def test_a_request_of_another_version_is_refused():
+    assert refused(armour(DER.replace(b"\x02\x01\x00", b"\x02\x01\x01", 1))) is CsrFlaw.MALFORMED
+
+
 @given(st.data())
 def test_a_request_with_any_byte_changed_is_refused_or_proves_the_same_key(data):
     der = bytearray(DER)
