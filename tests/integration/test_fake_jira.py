@@ -16,6 +16,7 @@ from jira import JIRA, JIRAError
 
 from tests.support.fake_jira import (
     ON_PREMISE,
+    Canned,
     CloseAfterRequestHead,
     CloseBeforeAnswer,
     CutMidBody,
@@ -356,9 +357,7 @@ async def test_rate_limit_headers_and_429():
     async with FakeJira() as jira:
         jira.rate_limit = {"X-RateLimit-Remaining": "69", "Retry-After": "0"}
         assert dict((await talk(jira, get("/rest/api/2/myself", BASIC)))[1])["X-RateLimit-Remaining"] == "69"
-        jira.misbehave(
-            "/rest/api/2/myself", Status(429, (("Retry-After", "12"),), '{"message":"Rate limit exceeded."}'), times=1
-        )
+        jira.misbehave("/rest/api/2/myself", Canned("rate-limited"), times=1)
         status, headers, _ = await talk(jira, get("/rest/api/2/myself", BASIC))
         assert (status, dict(headers)["Retry-After"]) == (429, "12")
         assert (await talk(jira, get("/rest/api/2/myself", BASIC)))[0] == 200

@@ -5,6 +5,7 @@ In a test: `async with FakeJira(profile="9.12", context="/jira") as jira:`. As a
 """
 
 from tests.support.fake_jira.misbehaviour import (
+    Canned,
     CloseAfterRequestHead,
     CloseBeforeAnswer,
     CutMidBody,
@@ -28,6 +29,7 @@ from tests.support.fake_jira.tls import TlsFiles, client_context, make_certifica
 
 __all__ = [
     "ON_PREMISE",
+    "Canned",
     "CloseAfterRequestHead",
     "CloseBeforeAnswer",
     "CutMidBody",

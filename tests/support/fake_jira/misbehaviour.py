@@ -93,15 +93,22 @@ class Status:
     read_body: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Canned:
+    """Answer with an entry of fixtures/errors.json: `rate-limited`, `starting-up`, `sso-login-page`, …"""
+
+    name: str
+
+
 Fault = (
     Slow | Hang | CloseAfterRequestHead | CloseBeforeAnswer | CutMidBody | StallBody | DripBody | LieAboutLength
-    | StallRead | RawAnswer | Status
+    | StallRead | RawAnswer | Status | Canned
 )  # fmt: skip
 FAULTS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         Slow, Hang, CloseAfterRequestHead, CloseBeforeAnswer, CutMidBody, StallBody, DripBody, LieAboutLength,
-        StallRead, RawAnswer, Status,
+        StallRead, RawAnswer, Status, Canned,
     )
 }  # fmt: skip
 

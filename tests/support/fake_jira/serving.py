@@ -73,13 +73,13 @@ async def _exchange(jira: "FakeJira", connection: WireConnection, record: Record
     request = Request(connection, head, record)
     request.raw_query = query
     fault = faults.choose(jira.rules, record, _raw_path(jira, head.target))
-    distortion = await _before(request, fault)
-    if distortion is None:
+    if not await _act(request, fault):
         return False
-    answer = fault_answer(fault) or await _answer_or_crash(jira, request, path)
-    keep_alive = await request.send(answer, distortion if fault else None)
+    distortion = _distortion_of(fault)
+    answer = _fault_answer(jira, fault) or await _answer_or_crash(jira, request, path)
+    keep_alive = await request.send(answer, distortion)
     keep_alive = keep_alive and await request.swallow()
-    record.answered = distortion.cut_after is None
+    record.answered = distortion is None or distortion.cut_after is None
     return keep_alive
 
 
@@ -99,19 +99,17 @@ def _raw_path(jira: "FakeJira", target: bytes) -> str:
     return path.removeprefix(jira.context)
 
 
-async def _before(request: Request, fault: faults.Fault | None) -> Distortion | None:
-    """What a fault does before there is an answer; None: the exchange is over."""
+async def _act(request: Request, fault: faults.Fault | None) -> bool:
+    """What a fault does before there is an answer; whether there will be one."""
     connection = request.connection
     match fault:
-        case None:
-            return Distortion()
         case faults.CloseAfterRequestHead(reset):
             _hang_up(connection, reset=reset)
-            return None
+            return False
         case faults.CloseBeforeAnswer(reset):
             await request.swallow_all()
             _hang_up(connection, reset=reset)
-            return None
+            return False
         case faults.Hang():
             await request.swallow_all()
             await asyncio.Event().wait()
@@ -127,9 +125,17 @@ async def _before(request: Request, fault: faults.Fault | None) -> Distortion | 
             await connection.write(data)
             if not close:
                 await asyncio.Event().wait()
-            return None
-        case faults.Status(read_body=True):
+            return False
+        case faults.Status(read_body=True) | faults.Canned():
             await request.swallow_all()
+        case _:
+            pass
+    return True
+
+
+def _distortion_of(fault: faults.Fault | None) -> Distortion | None:
+    """What a fault does to the body of the answer."""
+    match fault:
         case faults.CutMidBody(after, reset):
             return Distortion(cut_after=after, reset=reset)
         case faults.StallBody(after):
@@ -139,12 +145,13 @@ async def _before(request: Request, fault: faults.Fault | None) -> Distortion | 
         case faults.LieAboutLength(declared):
             return Distortion(declared_length=declared)
         case _:
-            pass
-    return Distortion()
+            return None
 
 
-def fault_answer(fault: faults.Fault | None) -> Answer | None:
+def _fault_answer(jira: "FakeJira", fault: faults.Fault | None) -> Answer | None:
     """The answer that a fault gives instead of Jira."""
+    if isinstance(fault, faults.Canned):
+        return situation(jira, fault.name)
     if not isinstance(fault, faults.Status):
         return None
     headers = list(fault.headers)

@@ -13,6 +13,7 @@ from tests.support.fake_jira.recording import RecordedRequest
     [
         faults.Slow(1.5),
         faults.Hang(),
+        faults.Canned("rate-limited"),
         faults.CloseAfterRequestHead(),
         faults.CloseBeforeAnswer(reset=True),
         faults.CutMidBody(5),
