@@ -22,7 +22,7 @@ from agent.jira_probe import Finding, JiraProbe
 from agent.limiter import Limiter
 from agent.links import LinkCount
 from agent.routes import make_origin, make_route
-from agent.rules import load_policy, load_screening, user_agent
+from agent.rules import check_webhook_targets, load_policy, load_screening, user_agent
 from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
@@ -54,11 +54,10 @@ class Agent:
 
     def __init__(self, settings: AgentSettings, read_settings: Callable[[], AgentSettings]) -> None:
         """Check everything that can be checked without waiting; raises `ConfigurationError`."""
+        check(settings)
         self._settings = settings
         self._read_settings = read_settings
         self._route = make_route(settings)
-        load_policy(settings)
-        jira_credentials(settings)
         self._tally = Tally()
         self._limiter = Limiter(settings.max_concurrency)
         self._budget = Budget(settings.memory_budget_bytes)
@@ -175,6 +174,17 @@ class Agent:
     async def _answer_status(self, arguments: dict[str, object]) -> dict[str, object]:
         del arguments
         return dict(self.board.page())
+
+
+def check(settings: AgentSettings) -> None:
+    """Raise `ConfigurationError` for what would only be noticed later, perhaps after days of waiting for enrolment."""
+    load_policy(settings)
+    jira_credentials(settings)
+    check_webhook_targets(settings)
+    if settings.jira_url is not None:
+        make_origin(settings, settings.jira_url)
+    if is_enrolled(settings.state_dir):
+        settings.required_jira()
 
 
 async def main(settings: AgentSettings, read_settings: Callable[[], AgentSettings]) -> None:

@@ -29,17 +29,22 @@ def load_policy(settings: AgentSettings) -> Policy:
         raise ConfigurationError(variable, f"{error.source} {error.problem}", error.fix) from None
 
 
-def load_screening(settings: AgentSettings, jira: JiraAddress) -> Screening:
-    """Return everything by which requests are judged; raises `ConfigurationError`."""
+def check_webhook_targets(settings: AgentSettings) -> tuple[str, ...]:
+    """Return the prefixes that a webhook may point to; raises `ConfigurationError`."""
     for prefix in settings.webhook_targets:
         if not is_target_prefix(prefix):
             raise ConfigurationError(
                 "JIRA_AGENT_WEBHOOK_TARGETS", "holds something that is no URL prefix", "write https://host/path/"
             )
+    return settings.webhook_targets
+
+
+def load_screening(settings: AgentSettings, jira: JiraAddress) -> Screening:
+    """Return everything by which requests are judged; raises `ConfigurationError`."""
     return Screening(
         policy=load_policy(settings),
         credentials=jira_credentials(settings),
         context_path=jira.context_path.encode("ascii"),
-        webhook_targets=settings.webhook_targets,
+        webhook_targets=check_webhook_targets(settings),
         user_agent=user_agent().encode("ascii"),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from agent.addresses import JiraAddress
 from agent.carrier import Carrier
 from agent.dialer import Dialer
+from agent.errors import DialError
 from agent.identity import Identity
 from agent.jira_probe import JiraProbe
 from agent.limiter import Limiter
@@ -118,14 +119,20 @@ class StatusBoard:
         yield from _gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
 
 
+def _identity_page(service: Service) -> dict[str, Any]:
+    try:
+        identity = service.identity()
+    except DialError as error:  # somebody changed the files while we run
+        return {"agent": None, "instance": None, "certificate_expires_at": None, "identity_problem": str(error)}
+    expires = identity.certificate.not_after.isoformat()
+    return {"agent": identity.name, "instance": identity.instance, "certificate_expires_at": expires}
+
+
 def _service_page(service: Service) -> dict[str, Any]:
-    identity = service.identity()
     finding = service.probe.finding
     screening = service.carrier.screening
     return {
-        "agent": identity.name,
-        "instance": identity.instance,
-        "certificate_expires_at": identity.certificate.not_after.isoformat(),
+        **_identity_page(service),
         "jira": {
             "url": service.jira.url,
             "answers": finding.info is not None,

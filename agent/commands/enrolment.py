@@ -1,6 +1,5 @@
 """``jira-agent enroll``: a one-time code becomes this machine's certificate."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +33,9 @@ def enroll(
       jira-agent enroll -  < code.txt
       JIRA_AGENT_ENROLL_CODE_FILE=/run/secrets/code jira-agent enroll
     """  # noqa: D301 - the backspace keeps the examples' lines apart in --help
-    from agent.enroll import enroll as enroll_machine  # noqa: PLC0415 - only here
+    import asyncio  # noqa: PLC0415 - only here
+
+    from agent.enroll import enroll as enroll_machine  # noqa: PLC0415 - the same
     from agent.routes import make_route  # noqa: PLC0415 - the same
     from agent.rules import user_agent  # noqa: PLC0415 - the same
     from runtime.identity import act_as_owner, ensure_state_directory  # noqa: PLC0415 - the same

@@ -212,7 +212,7 @@ async def test_without_jiras_address_an_enrolled_agent_does_not_start(tmp_path, 
     settings = agent_settings(tmp_path, gateway, jira_url=None)
 
     with pytest.raises(CommandFailed, match="JIRA_AGENT_JIRA_URL") as caught:
-        await Agent(settings, lambda: settings).run()
+        Agent(settings, lambda: settings)
 
     assert caught.value.status == 78
 
