@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Whose login Jira sees: the agent's own, one stored at the gateway, or the caller's passed through (design §4.3).
+# Whose login Jira sees: the agent's own, one stored at the gateway, or the caller's passed through.
 Credentials = Literal["agent", "gateway", "caller"]
 
 

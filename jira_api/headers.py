@@ -1,7 +1,7 @@
 """Which headers travel to Jira and back.
 
 Towards Jira an allow-list decides, so that identity headers (Remote-User, X-Forwarded-*), browser headers (Origin,
-Referer, Sec-*, User-Agent: Jira's XSRF rules, jira-facts §8.1) and whatever comes next never pass. From Jira
+Referer, Sec-*, User-Agent: Jira's XSRF check trusts them) and whatever comes next never pass. From Jira
 everything passes except what belongs to one hop or would forge our own headers. Hop-by-hop and framing headers are
 http1's business and do not appear in these lists at all; they are refused here again because a refusal is free.
 """

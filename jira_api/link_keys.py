@@ -1,8 +1,8 @@
 """The one table of JSON keys whose values are Jira's own absolute links.
 
 A key belongs here only when Jira writes its value, never when people do: `url` (webhooks, remote links, project home
-pages), `description` and `object` are people's. Sources: jira-facts.md §§1-12, the WADL of Jira 8.4, the agile 1.0 and
-service desk references.
+pages), `description` and `object` are people's. Sources: recorded answers of Jira 7.13 to 10.3, the WADL of Jira 8.4,
+the agile 1.0 and service desk references.
 """
 
 # Ordered by how often they occur in a search answer: the first ones are found fastest.

@@ -8,6 +8,7 @@ and the two spacings that serialisers write (`"k": "v"`, `"k" : "v"`) are recogn
 part has a fixed width or a small bound, and the look-behinds are atomic.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -25,14 +26,18 @@ class LinkRewriter:
     """Rewrites links of one Jira; immutable and shared by all answers of a connection.
 
     `origins` are the base URLs under which this Jira may name itself (configured and dialled), `replacement` is the
-    base URL that the caller uses for it.
+    base URL that the caller uses for it. Origins are announced by the other side of the tunnel: one that is no base URL
+    can begin no link and is left out.
+
+    Raises:
+        ValueError: `replacement` is no URL.
     """
 
     def __init__(self, origins: Sequence[bytes], replacement: bytes) -> None:
         self._replacement = replacement.rstrip(b"/")
         if _REPLACEMENT.fullmatch(self._replacement) is None:
             raise ValueError(f"no base URL: {replacement!r}")
-        parsed = sorted({parse_origin(origin) for origin in origins}, key=lambda origin: -len(origin.context))
+        parsed = sorted(_usable(origins), key=lambda origin: -len(origin.context))
         self._contexts = tuple(origin.context for origin in parsed)
         self._location = re.compile(rb"http(?:" + _alternatives(parsed) + rb")(?=[/?#]|\Z)", re.IGNORECASE)
         self._plain = _Search(_link_pattern(parsed, roles=False), self._replacement, parsed)
@@ -122,6 +127,14 @@ class _Search:
         end = quote if quote >= 0 else len(pending)
         region = self._open_region.search(pending, max(0, end - self._KEY_REACH), end)
         return region.start() if region else end
+
+
+def _usable(origins: Iterable[bytes]) -> set[Origin]:
+    usable = set()
+    for origin in origins:
+        with contextlib.suppress(ValueError):
+            usable.add(parse_origin(origin))
+    return usable
 
 
 def _alternatives(origins: Iterable[Origin]) -> bytes:

@@ -1,8 +1,8 @@
 """The built-in policy profiles and the never-list, as data.
 
 Every profile starts from `read-only`; `full-rest` allows every method on the same prefixes. The gateway
-evaluates read-only tokens with the same rules. Paths are relative to Jira's base URL (docs: design §4.5, the WADL of
-Jira 8.4 and the agile 1.0 reference).
+evaluates read-only tokens with the same rules. Paths are relative to Jira's base URL (the WADL of Jira 8.4,
+the agile 1.0 reference).
 """
 
 from jira_api.rules import METHODS, Rule, RuleSet

@@ -7,7 +7,7 @@ raw: nothing here rebuilds a query for sending, except `redact_query`, whose res
 import re
 from urllib.parse import unquote_plus
 
-# Seraph logs in with os_*, apps with jwt; _method is a method override of several plugins (traps: canonicaliser).
+# Seraph logs in with os_*, apps with jwt; _method is a method override of several plugins (Spring, HTTP frameworks).
 CREDENTIAL_PARAMETERS = frozenset({"_method", "os_username", "os_password", "os_cookie", "jwt"})
 OAUTH1_PARAMETER = "oauth_signature"
 

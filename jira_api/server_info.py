@@ -1,7 +1,7 @@
 """What a Jira says about itself (`GET /rest/api/2/serverInfo`), read defensively.
 
 Some busy servers answer with an empty body (JRA-59676), proxies with HTML: both are `InvalidServerInfo`, never a crash.
-Data Center calls itself "Server" too, so the deployment type only tells Cloud from the rest (jira-facts §1.1).
+Data Center calls itself "Server" too, so the deployment type only tells Cloud from the rest.
 """
 
 import json

@@ -126,7 +126,8 @@ def test_a_replacement_must_be_a_url_that_needs_no_escaping(replacement):
         LinkRewriter([JIRA], replacement)
 
 
-def test_without_origins_nothing_is_rewritten():
-    stream = LinkRewriter([], b"https://gw.example").stream(b"")
+@pytest.mark.parametrize("origins", [[], [b""], [b"jira.corp.example"], [b"https://a\nb", b"https://[", b"\xff"]])
+def test_without_a_usable_origin_nothing_is_rewritten(origins):
+    stream = LinkRewriter(origins, b"https://gw.example").stream(b"")
     body = b'{"self":"https://jira.corp.example/jira/x"}'
     assert stream.feed(body) + stream.finish() == body
