@@ -49,6 +49,7 @@ from tunnel.budget import Budget
 log = structlog.get_logger()
 
 CERTIFICATE_CHECK_SECONDS = 3600.0
+AUTHORITY_POLL_SECONDS = 1.0
 DRAIN_POLL_SECONDS = 0.05
 
 
@@ -78,7 +79,8 @@ class Gateway:
         self.budget = Budget(settings.memory_budget_bytes)
         desk = EnrollmentDesk(stored.store, authority)
         self.software = f"jira-gateway/{release()}"
-        self.tunnel = TunnelListener(self.registry, self.budget, desk, directory, authority.deny_list(), self.software)
+        self._denied = authority.deny_list()
+        self.tunnel = TunnelListener(self.registry, self.budget, desk, directory, self._denied, self.software)
         self.api = ApiListener(settings, self.sweeper, self.sockets)
         self.door: FrontDoor | None = None
         self.directory = directory
@@ -96,7 +98,7 @@ class Gateway:
                 tasks.create_task(self.sweeper.run())
                 tasks.create_task(self.tunnel.run(self._settings.tunnel_listen, self._tls, self._tunnel_started))
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
-                tasks.create_task(self._renew_certificate())
+                tasks.create_task(self._watch_authority())
                 tasks.create_task(serve_admin(self._settings.admin_listen, self._pages(), "JIRA_GATEWAY_ADMIN_LISTEN"))
                 tasks.create_task(serve_control(self._settings.state_dir, self._commands()))
                 await stop.wait()
@@ -129,22 +131,36 @@ class Gateway:
         self.directory = directory
         if self.door is not None:
             self.door.use(directory)
-        try:
-            denied = self._stored.authority.deny_list()
-        except CertsError as error:
-            log.error("deny_list_unreadable", reason=str(error))  # noqa: TRY400 - the reason says it all
-            return
-        self.tunnel.use(directory, denied)
+        self.tunnel.use(directory, self._denied)
 
-    async def _renew_certificate(self) -> None:
+    async def _watch_authority(self) -> None:
+        """Renew the tunnel's certificate in time, and make what jira-certs revoked or distrusted count at once."""
+        check_at = monotonic() + CERTIFICATE_CHECK_SECONDS
+        seen = self._stored.authority.stamp()
+        failing = False
         while True:
-            await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+            await asyncio.sleep(AUTHORITY_POLL_SECONDS)
+            is_due = monotonic() >= check_at
+            if is_due:
+                check_at = monotonic() + CERTIFICATE_CHECK_SECONDS
             try:
-                if self._stored.authority.renew_server(self._hosts, datetime.now(UTC)):
-                    self._tls.reload(datetime.now(UTC))
-                    log.info("tunnel_certificate_renewed", hosts=self._hosts)
+                seen = self._reread_authority(seen, renew=is_due)
+                failing = False
             except CertsError as error:
-                log.error("tunnel_certificate_not_renewed", reason=str(error))  # noqa: TRY400 - as above
+                if not failing:
+                    log.error("authority_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
+                failing = True
+            self.tunnel.use(self.directory, self._denied)
+
+    def _reread_authority(self, seen: object, *, renew: bool) -> object:
+        authority, now = self._stored.authority, datetime.now(UTC)
+        is_new = renew and authority.renew_server(self._hosts, now)
+        stamp = authority.stamp()
+        if is_new or stamp != seen:
+            self._denied = authority.deny_list()
+            self._tls.reload(now)
+            log.info("authority_reloaded", hosts=self._hosts)
+        return stamp
 
     def _pages(self) -> Pages:
         return Pages(

@@ -84,6 +84,10 @@ class CertificateAuthority:
         grant = EnrollmentGrant(to_pem([certificate]), to_pem(self._ca.bundle()))
         return grant, serial_hex(certificate.serial_number), certificate.not_valid_after_utc
 
+    def stamp(self) -> object:
+        """Return something that differs when the CA's files have changed."""
+        return self._ca.stamp()
+
     def deny_list(self) -> DenyList:
         """Return what `jira-certs revoke` denied in this CA, besides what the store revoked."""
         return self._ca.deny_list()

@@ -77,12 +77,15 @@ class TunnelListener:
             await self._close(server)
 
     def use(self, directory: Directory, denied: DenyList) -> None:
-        """Decide by this directory from now on, and drop the links of what was revoked."""
+        """Decide by this directory from now on, and drop the links of what was revoked or has expired meanwhile."""
         self._directory = directory
         self._denied = denied
+        now = datetime.now(UTC)
         for agent_link in self._registry.links():
-            if self._is_revoked(agent_link.certificate):
-                log.warning("agent_revoked", agent=str(agent_link.identity), address=agent_link.address)
+            expired = agent_link.certificate.not_after <= now
+            if expired or self._is_revoked(agent_link.certificate):
+                reason = "expired" if expired else "revoked"
+                log.warning("link_dropped", agent=str(agent_link.identity), address=agent_link.address, reason=reason)
                 agent_link.link.abort()
 
     async def _bind(self, listen: Address, tls: TunnelTls) -> Server:
@@ -134,7 +137,8 @@ class TunnelListener:
             await self._desk.serve(websocket, _peer(websocket))
             return
         certificate = _certificate(websocket)
-        if certificate is not None:
+        # Asked again: the store may have changed since the upgrade, and `use` has seen only registered links.
+        if certificate is not None and not self._is_revoked(certificate):
             await self._serve_link(websocket, certificate)
 
     async def _serve_link(self, websocket: ServerConnection, certificate: AgentCertificate) -> None:
