@@ -104,6 +104,20 @@ def test_guarded_rules_yield_to_the_never_list_in_any_case_and_others_do_not():
     assert ask([guarded], "/a/secrets", never=never) == Allow("guarded")
 
 
+def test_the_never_list_holds_below_a_prefix_in_any_case():
+    never = [Rule("never", GET, "/a/b/**"), Rule("other", GET, "**/z")]
+    guarded = Rule("guarded", GET, "/**", guarded=True)
+    assert ask([guarded], "/A/B/c", never=never) == Deny("no built-in profile allows /a/b/**", "never")
+    assert ask([guarded], "/a/c", never=never) == Allow("guarded")
+
+
+def test_rules_that_begin_with_a_wildcard_count_below_every_prefix():
+    rules = [Rule("narrow", GET, "/a/b/c"), Rule("wide", GET, "/*/b/d"), Rule("last", GET, "**/z")]
+    assert ask(rules, "/a/b/d") == Allow("wide")
+    assert ask(rules, "/a/b/z") == Allow("last")
+    assert ask(rules, "/x/y/z") == Allow("last")
+
+
 def test_a_caller_only_rule_asks_for_the_callers_login():
     rule = Rule("r", GET, "/a", caller_only=True)
     assert ask([rule], "/a", credentials="caller") == Allow("r")
