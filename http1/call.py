@@ -67,24 +67,25 @@ class Call:
             self._left -= len(data)
         if self.request_complete or self._left < 0:
             self._misused("more request body than declared")
-        else:
-            self._send(encode_chunk(data) if self._chunked else [data])
+            return
+        self._send(encode_chunk(data) if self._chunked else [data])
+        if not self._chunked and self._left == 0:
+            self._complete()
 
     def finish(self, trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """End the request's body; needless, but harmless, when there is none."""
+        """End the request's body; needless, but harmless, when its length was known and it was written."""
         if self.is_over or self.request_complete:
             return
         if self._left > 0:
             self._misused("less request body than declared")
             return
-        self.request_complete = True
-        if self._chunked:
-            self._send([encode_last_chunk(trailers)])
-        if self._socket is not None:
-            self._socket.request_done()
+        self._send([encode_last_chunk(trailers)])
+        self._complete()
 
     def abort(self) -> None:
         """Close the socket at once and hear nothing more."""
+        if self.is_over:
+            return  # the socket may be carrying someone else's call by now
         self.is_over = True
         self._held.clear()
         if self._socket is not None:
@@ -130,6 +131,11 @@ class Call:
         self._held_bytes += sum(map(len, pieces))
         if self._held_bytes > HELD_BYTES:
             self.writable = False
+
+    def _complete(self) -> None:
+        self.request_complete = True
+        if self._socket is not None:
+            self._socket.request_done()
 
     def _misused(self, reason: str) -> None:
         if self._socket is not None:

@@ -59,6 +59,7 @@ class ServerProtocol(asyncio.Protocol):
         self._exchange: Exchange | None = None  # until its request is complete and its answer is over
         self._receiver: ExchangeReceiver | None = None  # until the answer is over
         self._request_complete = False
+        self._leave_due = False  # the caller waits for 100 Continue before it sends its body
         self._parsing = False  # the parser is on the stack: the next request waits until it returns
         self._writable = True
         self._stalled_at = 0  # bytes that the caller had not taken when the stall was last judged
@@ -130,6 +131,7 @@ class ServerProtocol(asyncio.Protocol):
         exchange = Exchange(self, head, self._peer, self._loop.time())
         exchange.writable = self._writable
         self._exchange = exchange
+        self._leave_due = head.expect_continue
         self._arm()
         receiver = self._application.begin(exchange)
         if exchange.is_over:
@@ -138,14 +140,13 @@ class ServerProtocol(asyncio.Protocol):
             exchange.abort()
             return
         self._receiver = receiver
-        if head.expect_continue and not exchange.responded:
-            head.expect_continue = False
+        if self._leave_due and not exchange.responded:
+            self._leave_due = False
             self._outbox.send([CONTINUE])
 
     def on_body(self, data: bytes) -> None:
         """Pass on a part of the body, or drop it when the answer is over."""
-        if self._exchange is not None:
-            self._exchange.request.expect_continue = False  # the caller did not wait for leave
+        self._leave_due = False  # the caller did not wait
         if self._receiver is not None:
             self._receiver.on_body(data)
         if not self._body_paused:
@@ -168,7 +169,7 @@ class ServerProtocol(asyncio.Protocol):
         if self._request_complete or request.body in {NO_BODY, 0}:
             return False
         # A caller that was not told to continue may or may not send its body now: the next bytes would be ambiguous.
-        return request.expect_continue or request.body == STREAMED or request.body > self._limits.discard_bytes
+        return self._leave_due or request.body == STREAMED or request.body > self._limits.discard_bytes
 
     def send(self, pieces: list[bytes]) -> None:
         """Send a part of the answer."""
