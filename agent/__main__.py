@@ -34,11 +34,14 @@ app.command()(enroll)
 @app.command()
 def run(*, env_file: EnvFile = None) -> None:
     """Run the agent until SIGTERM or SIGINT; it drains first. SIGHUP reads policy and credentials again."""
+    from agent.rules import check_rules  # noqa: PLC0415 - not for the other commands
+
+    settings = read_settings(env_file)
+    check_rules(settings)  # a mistake is told before the whole program is loaded
     from agent.app import main as run_agent  # noqa: PLC0415 - only this command needs the whole program
     from runtime import logs, loop  # noqa: PLC0415 - the same
     from runtime.identity import act_as_owner  # noqa: PLC0415 - the same
 
-    settings = read_settings(env_file)
     logs.configure(settings.log_level, settings.log_format)
     act_as_owner(settings.state_dir)
     loop.run(run_agent(settings, lambda: read_settings(env_file)))

@@ -14,7 +14,6 @@ import structlog
 from agent.addresses import JiraAddress
 from agent.carriage import JiraSide
 from agent.carrier import Carrier, report
-from agent.credentials import jira_credentials
 from agent.dialer import Dialer, Websocket
 from agent.errors import Cause, DialError
 from agent.identity import Identity, is_enrolled, read_identity
@@ -22,7 +21,7 @@ from agent.jira_probe import Finding, JiraProbe
 from agent.limiter import Limiter
 from agent.links import LinkCount
 from agent.routes import make_origin, make_route
-from agent.rules import check_webhook_targets, load_policy, load_screening, user_agent
+from agent.rules import check_rules, load_screening, user_agent
 from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
@@ -178,9 +177,7 @@ class Agent:
 
 def check(settings: AgentSettings) -> None:
     """Raise `ConfigurationError` for what would only be noticed later, perhaps after days of waiting for enrolment."""
-    load_policy(settings)
-    jira_credentials(settings)
-    check_webhook_targets(settings)
+    check_rules(settings)
     if settings.jira_url is not None:
         make_origin(settings, settings.jira_url)
     if is_enrolled(settings.state_dir):

@@ -18,15 +18,24 @@ def user_agent() -> str:
     return f"jira-agent/{release()}"
 
 
+def check_rules(settings: AgentSettings) -> None:
+    """Raise `ConfigurationError` for rules that could not be loaded later."""
+    load_policy(settings)
+    jira_credentials(settings)
+    check_webhook_targets(settings)
+
+
 def load_policy(settings: AgentSettings) -> Policy:
     """Return the policy of the settings: the file, else the profiles; raises `ConfigurationError`."""
-    variable = "JIRA_AGENT_POLICY_FILE" if settings.policy_file is not None else "JIRA_AGENT_POLICY_PROFILE"
     try:
-        if settings.policy_file is not None:
-            return Policy.from_file(settings.policy_file)
-        return Policy.from_profiles(settings.policy_profile)
+        if settings.policy_file is None:
+            return Policy.from_profiles(settings.policy_profile)
+        return Policy.from_file(settings.policy_file)
     except PolicyError as error:
-        raise ConfigurationError(variable, f"{error.source} {error.problem}", error.fix) from None
+        if settings.policy_file is None:
+            raise ConfigurationError("JIRA_AGENT_POLICY_PROFILE", error.problem, error.fix) from None
+        problem = f"{error.source} {error.problem}"
+        raise ConfigurationError("JIRA_AGENT_POLICY_FILE", problem, error.fix) from None
 
 
 def check_webhook_targets(settings: AgentSettings) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def test_a_file_wins_over_the_profiles(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"policy_profile": "everything"}, "JIRA_AGENT_POLICY_PROFILE: .*no profile"),
+        ({"policy_profile": "everything"}, "JIRA_AGENT_POLICY_PROFILE: there is no profile"),
         ({"policy_file": "/nonexistent.toml"}, "JIRA_AGENT_POLICY_FILE: /nonexistent.toml cannot be read"),
         ({"webhook_targets": "not a url"}, "JIRA_AGENT_WEBHOOK_TARGETS: "),
     ],
