@@ -228,4 +228,8 @@ async def _serve(settings: GatewaySettings) -> None:
             gateway = Gateway(settings, Stored(store, key, authority), directory)
         except (CertsError, SealingError, StoreError) as error:
             raise CommandFailed(str(error), CONFIGURATION) from None
+        except OSError as error:
+            raise CommandFailed(
+                f"{error.filename}: {error.strerror}; check its owner and mode", CONFIGURATION
+            ) from None
         await gateway.run()

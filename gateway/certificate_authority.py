@@ -92,13 +92,6 @@ class CertificateAuthority:
         """Return what `jira-certs revoke` denied in this CA, besides what the store revoked."""
         return self._ca.deny_list()
 
-    def deny_list_stamp(self) -> int | None:
-        """Return a number that changes with the deny-list's file, for gateway.directory.watch()."""
-        try:
-            return self._ca.deny_list_path.stat().st_mtime_ns
-        except OSError:
-            return None
-
     def _is_server_due(self, hosts: Sequence[str], now: datetime) -> bool:
         if not self._server.exists():
             return True

@@ -103,27 +103,20 @@ class Directory:
 
 
 async def watch(
-    store: Store,
-    key: SecretKey,
-    apply: Callable[[Directory], None],
-    *,
-    seen: int = -1,
-    stamp: Callable[[], object] = lambda: None,
-    interval: float = 0.5,
+    store: Store, key: SecretKey, apply: Callable[[Directory], None], *, seen: int = -1, interval: float = 0.5
 ) -> None:
     """Hand a new `Directory` to `apply` within `interval` seconds of each change, until cancelled.
 
-    `seen` is the version that the caller has already; `stamp` tells of changes beside the store (the
-    deny-list). A store that cannot be read is logged once per outage; the directory in force stays.
+    `seen` is the version that the caller has already. A store that cannot be read is logged once per
+    outage; the directory in force stays.
     """
-    before, failing = (seen, stamp()), False
+    failing = False
     while True:
         try:
-            if (await store.version(), stamp()) != before:
-                beside = stamp()  # first: a change during the read is seen the next time
+            if await store.version() != seen:
                 directory = await read_directory(store, key)
                 apply(directory)
-                before = (directory.version, beside)
+                seen = directory.version
             failing = False
         except StoreError as error:
             if not failing:

@@ -199,18 +199,3 @@ async def test_the_watcher_outlives_a_store_that_cannot_be_read():
         watcher.cancel()
 
     assert applied.version == 7
-
-
-async def test_a_change_beside_the_store_reaches_the_watcher(tmp_path):
-    seen, stamp = asyncio.Queue(), [1]
-    async with open_store(tmp_path / "g.db", KEY, NOW) as store, asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        version = await store.version()
-        watcher = tasks.create_task(
-            watch(store, KEY, seen.put_nowait, seen=version, stamp=lambda: stamp[0], interval=0.01)
-        )
-        await asyncio.sleep(0)
-        stamp[0] = 2
-        applied = await seen.get()
-        watcher.cancel()
-
-    assert applied.version == version
