@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 FIRST_CEILING_SECONDS = 2.0
 CEILING_SECONDS = 8.0
-LONG_OUTAGE_SECONDS = 600.0
+LONG_OUTAGE_SECONDS = 660.0
+"""Ten minutes and a margin: the last dial of an outage of ten minutes may take its whole deadline to fail."""
 LONG_OUTAGE_CEILING_SECONDS = 60.0
 STABLE_SECONDS = 60.0
 SLOW_SECONDS = (60.0, 120.0)

@@ -188,6 +188,29 @@ async def test_a_hostile_answer_is_jiras_fault_and_never_ends_well(tmp_path, gat
     assert after.status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("size", [None, 0, 1, 65536])
+async def test_every_method_passes_with_every_kind_of_body(tmp_path, gateway, jira, method, size):
+    body = None if size is None else b"x" * size
+    async with running(agent_settings(tmp_path, gateway, jira)):
+        answer = await gateway.request(method, f"{TEST}/echo", body=body)
+
+    assert (answer.reset, answer.status) == (None, 200)
+    record = jira.requests[-1]
+    assert (record.method, record.body_size) == (method, size or 0)
+    assert record.header("transfer-encoding") is None
+    assert record.header("content-length") == (None if size is None else str(size).encode())
+    assert bool(answer.body) is (method != "HEAD")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_without_a_body_ends_at_once(tmp_path, gateway, jira, status):
+    async with running(agent_settings(tmp_path, gateway, jira)):
+        answer = await gateway.request("GET", f"{TEST}/status/{status}")
+
+    assert (answer.reset, answer.status, bytes(answer.body)) == (None, status, b"")
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_large_bodies_pass_both_ways_unchanged(tmp_path, gateway, jira, streamed):
     content = b"".join(pattern_chunks(8 << 20))

@@ -6,9 +6,11 @@ from http import HTTPStatus
 
 import pytest
 
+from agent import supervisor
 from agent.app import Agent
 from agent.errors import Cause
 from agent.identity import IDENTITY_FILE, store_identity
+from agent.links import LinkCount
 from certs.keys import make_key
 from runtime.exits import CommandFailed
 from tests.support.agent_identity import issue_agent, make_authority
@@ -50,6 +52,28 @@ async def test_it_holds_the_least_number_of_links_and_is_ready(tmp_path, gateway
     assert (page["agent"], page["instance"]) == ("site-a", "i1")
     assert [link["gateway"] for link in page["links"]] == [gateway.address.url] * 3
     assert "jira_agent_links_up 3" in metrics
+
+
+async def test_the_number_of_links_follows_what_the_line_deserves(tmp_path, gateway, jira, monkeypatch):
+    wanted = 1
+    monkeypatch.setattr(supervisor, "OBSERVE_SECONDS", 0.05)
+    monkeypatch.setattr(LinkCount, "observe", lambda self, now, lines: self._set(wanted))
+    monkeypatch.setattr(
+        LinkCount, "_set", lambda self, number: setattr(self, "wanted", number) or number, raising=False
+    )
+    async with running(agent_settings(tmp_path, gateway, jira)) as agent:
+        await gateway.link(1)
+        exchange = await gateway.open("GET", "/rest/api/2/test/sleep/1")
+        wanted = 4
+        await gateway.link(4)
+        busy = await gateway.open("GET", "/rest/api/2/test/sleep/1")
+        wanted = 2
+        await until(lambda: len(gateway.links) == 2)
+        await exchange.wait()
+        await busy.wait()
+
+        assert agent.board.service.supervisor.up == 2
+    assert (exchange.status, busy.status) == (200, 200)
 
 
 async def test_it_comes_back_when_the_gateway_does(tmp_path, gateway, jira):
