@@ -34,7 +34,7 @@ class ClientLimits:
     connect_seconds: float = 5.0
     idle_seconds: float = 5.0
     idle_seconds_for_writes: float = 0.5
-    max_idle: int = 64
+    max_idle: int = 256
 
 
 class ResponseReceiver(Protocol):

@@ -7,7 +7,7 @@ import asyncio
 from typing import Final
 
 FLUSH_AT: Final = 64 * 1024  # pending bytes that do not wait for the end of the turn
-JOIN_BELOW: Final = 64 * 1024  # one joined write beats a gathering one up to here
+JOIN_BELOW: Final = 160 * 1024  # one joined write beats a gathering one up to here
 
 
 class Outbox:
