@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from agent.limiter import QUEUE_LIMIT
 from tests.support.agent_identity import make_authority
 from tests.support.fake_jira import (
     CloseBeforeAnswer,
@@ -115,7 +116,7 @@ async def test_no_more_requests_are_in_flight_than_allowed(tmp_path, gateway, ji
 
 async def test_what_exceeds_the_queue_is_refused_at_once(tmp_path, gateway, jira):
     async with running(agent_settings(tmp_path, gateway, jira, max_concurrency=1)):
-        exchanges = [await gateway.open("GET", f"{TEST}/sleep/1") for _ in range(80)]
+        exchanges = [await gateway.open("GET", f"{TEST}/sleep/1") for _ in range(1 + QUEUE_LIMIT + 15)]
         await until(lambda: sum(exchange.done.is_set() for exchange in exchanges) >= 15)
         refused = [exchange for exchange in exchanges if exchange.reset]
         for exchange in exchanges:
