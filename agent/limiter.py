@@ -8,7 +8,7 @@ Jira's own thread pool is finite: what exceeds `limit` waits in a first-in-first
 from enum import Enum, auto
 from typing import Protocol
 
-QUEUE_LIMIT = 64
+QUEUE_LIMIT = 256
 
 
 class Admission(Enum):

@@ -1,7 +1,8 @@
 """Jira's answer on its way to the caller: which headers pass, and whether links in it are rewritten.
 
-Owns the link rewriters, one per connection and way of addressing, because building one compiles patterns.
-What a link is, and where it may be touched, is jira_api's knowledge.
+What a link is, and where it may be touched, is jira_api's knowledge. What a connection's answers have in common
+(where its links lead, the compiled rewriter) is a `Face`, made once per announcement of its agent and kept beside
+the link that carries the answer.
 """
 
 from dataclasses import dataclass
@@ -9,25 +10,25 @@ from time import perf_counter
 from typing import Protocol
 
 from gateway.admission import Admission
-from gateway.registry import Registry
+from gateway.registry import AgentLink, Registry
 from gateway.store import Credentials
 from jira_api.gzip_bodies import GzipBodyRewriter
-from jira_api.headers import response_headers, rewrite_set_cookie
+from jira_api.headers import rewrite_set_cookie
 from jira_api.links import BodyRewriter, LinkRewriter
-from jira_api.rewriting import accept_encoding, content_coding, rewritten_headers, should_rewrite, strong_if_match
+from jira_api.rewriting import AnswerPlan, accept_encoding, plan_answer, should_rewrite, strong_if_match
 from tunnel.heads import STREAMED, Pairs, ResponseHead
 
-MAX_REWRITERS = 4096
 MAX_DIGITS = 16
 
 
 class Answered(Protocol):
-    """What the rules need to know of the request."""
+    """What the rules need to know of the request, and of the link that brought its answer."""
 
     admission: Admission
     request_id: str
     started_at: float
     answered_at: float
+    link: AgentLink | None
 
 
 @dataclass(slots=True)
@@ -37,6 +38,16 @@ class Answer:
     headers: Pairs
     body: int
     links: BodyRewriter | GzipBodyRewriter | None
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What stands for one Jira at our address: the prefix for its base URL, as a whole and as a path."""
+
+    prefix: bytes
+    path: bytes
+    context_path: bytes
+    rewriter: LinkRewriter | None
 
 
 class AnswerRules:
@@ -50,7 +61,9 @@ class AnswerRules:
         self._scheme = scheme
         self._port = colon + port if host and port.isdigit() else b""
         self._domain = domain
-        self._rewriters: dict[tuple[bytes, ...], LinkRewriter] = {}
+
+    def __repr__(self) -> str:
+        return f"<AnswerRules {self._public_url!r} {self._domain!r}>"
 
     def request_headers(self, admission: Admission) -> Pairs:
         """Return the headers that go with the request: an answer whose links are rewritten must be readable."""
@@ -60,23 +73,25 @@ class AnswerRules:
 
     def begin(self, request: Answered, head: ResponseHead) -> Answer:
         """Decide how this answer goes to the caller."""
-        admission = request.admission
-        route = admission.route
-        passes_cookies = route.credentials is Credentials.CALLER
-        headers = response_headers(head.headers, caller_credentials=passes_cookies)
+        admission, route = request.admission, request.admission.route
+        has_callers_login = route.credentials is Credentials.CALLER
+        names = tuple([pair[0] for pair in head.headers])
+        plan = plan_answer(names, caller_credentials=has_callers_login)
+        headers = plan.select(head.headers)
+        face = self._face(admission, request.link)
+        if plan.cookies:
+            _adjust_cookies(headers, plan, face)
         body, links = head.body, None
-        if route.rewrite_links:
-            settings = self._registry.settings(route.agent or "")
-            prefix = self._prefix(admission, settings)
-            rewriter = self._rewriter(settings, prefix)
-            if rewriter is not None:
-                headers = [_location(rewriter, pair) for pair in headers]
-                if should_rewrite(head.status, headers, admission.target.path):
-                    links = rewriter.stream(content_coding(headers), admission.target.path)
-                    headers = rewritten_headers(headers)
+        rewriter = face.rewriter if route.rewrite_links else None
+        if rewriter is not None:
+            for index in plan.locations:
+                headers[index] = (headers[index][0], rewriter.rewrite_location(headers[index][1]))
+            if plan.content_type is not None:
+                path, coding = admission.target.path, plan.content_coding(headers)
+                if should_rewrite(head.status, headers[plan.content_type][1], coding, path):
+                    links = rewriter.stream(coding, path)
+                    headers = plan.for_rewritten_body(headers)
                     body = STREAMED if body > 0 else body
-            if passes_cookies:
-                headers = [_cookie(pair, settings.get(b"context-path", b""), prefix) for pair in headers]
         headers.append((b"X-Request-ID", request.request_id.encode()))
         headers.append((b"Server-Timing", _server_timing(request, head)))
         return Answer(headers, body, links)
@@ -85,25 +100,31 @@ class AnswerRules:
         """Return the context path of an agent's Jira as it announced it, b"" while it is offline."""
         return self._registry.settings(agent).get(b"context-path", b"")
 
-    def _prefix(self, admission: Admission, settings: dict[bytes, bytes]) -> bytes:
-        """Return what stands for Jira's base URL at our address."""
-        name = admission.route.name.encode()
-        if not admission.by_host:
-            return b"%b/jira/%b" % (self._public_url, name)
-        context_path = settings.get(b"context-path", b"")
-        return b"%b://%b.%b%b%b" % (self._scheme, name, self._domain, self._port, context_path)
+    def _face(self, admission: Admission, link: AgentLink | None) -> Face:
+        key = (admission.route.name, admission.by_host)
+        face = link.faces.get(key) if link is not None else None
+        if face is None:
+            face = self._make_face(admission, {} if link is None else link.settings)
+            if link is not None:
+                link.faces[key] = face
+        return face
 
-    def _rewriter(self, settings: dict[bytes, bytes], prefix: bytes) -> LinkRewriter | None:
-        origins = tuple(settings[key] for key in (b"jira-url", b"jira-base-url") if settings.get(key))
-        if not origins:
-            return None
-        key = (prefix, *origins)
-        rewriter = self._rewriters.get(key)
-        if rewriter is None:
-            if len(self._rewriters) >= MAX_REWRITERS:
-                self._rewriters.clear()
-            rewriter = self._rewriters[key] = LinkRewriter(origins, prefix)
-        return rewriter
+    def _make_face(self, admission: Admission, settings: dict[bytes, bytes]) -> Face:
+        name, context_path = admission.route.name.encode(), settings.get(b"context-path", b"")
+        if admission.by_host:
+            path = context_path
+            prefix = b"%b://%b.%b%b%b" % (self._scheme, name, self._domain, self._port, path)
+        else:
+            path = b"/jira/" + name
+            prefix = self._public_url + path
+        origins = [settings[key] for key in (b"jira-url", b"jira-base-url") if settings.get(key)]
+        return Face(prefix, path, context_path, LinkRewriter(origins, prefix) if origins else None)
+
+
+def _adjust_cookies(headers: Pairs, plan: AnswerPlan, face: Face) -> None:
+    for index in plan.cookies:
+        name, value = headers[index]
+        headers[index] = (name, rewrite_set_cookie(value, face.context_path, face.path))
 
 
 def _readable(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
@@ -114,21 +135,6 @@ def _readable(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
         case b"if-match":
             return pair[0], strong_if_match(pair[1])
     return pair
-
-
-def _location(rewriter: LinkRewriter, pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    name = pair[0].lower()
-    if name in {b"location", b"content-location"}:
-        return pair[0], rewriter.rewrite_location(pair[1])
-    return pair
-
-
-def _cookie(pair: tuple[bytes, bytes], context_path: bytes, prefix: bytes) -> tuple[bytes, bytes]:
-    if pair[0].lower() != b"set-cookie":
-        return pair
-    _, _, rest = prefix.partition(b"://")
-    _, slash, path = rest.partition(b"/")
-    return pair[0], rewrite_set_cookie(pair[1], context_path, slash + path)
 
 
 def _server_timing(request: Answered, head: ResponseHead) -> bytes:

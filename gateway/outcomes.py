@@ -4,7 +4,6 @@ Never logs a query string, a header value or a body: any of them may hold a secr
 """
 
 from collections import Counter
-from time import perf_counter
 
 import structlog
 
@@ -35,10 +34,6 @@ class OutcomeLog:
             self.by_status[status] += 1
         else:
             self.hung_up += 1
-        log.debug(
-            "request_finished", request_id=forward.request_id, status=status,
-            ms=round((perf_counter() - forward.started_at) * 1000, 1),
-        )  # fmt: skip
         if problem is None:
             return
         self.by_slug[problem.slug.name] += 1

@@ -6,7 +6,7 @@ An agent name may have several instances (active-active), each with several link
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from certs.certificates import AgentCertificate
 from certs.identity import AgentIdentity
@@ -49,13 +49,22 @@ class Carrier(Protocol):
 
 @dataclass(eq=False, slots=True)
 class AgentLink:
-    """One live link and whose it is, by its certificate; `settings` is what the agent announced on it."""
+    """One live link and whose it is, by its certificate; `settings` is what the agent announced on it.
+
+    `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer).
+    """
 
     certificate: AgentCertificate
     link: Carrier
     address: str
     opened_at: datetime
     settings: dict[bytes, bytes] = field(default_factory=dict)
+    faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows this module
+
+    def announce(self, settings: dict[bytes, bytes]) -> None:
+        """Take news of the agent; what was derived from the old ones is forgotten."""
+        self.settings = {**self.settings, **settings}
+        self.faces = {}
 
     @property
     def identity(self) -> AgentIdentity:
@@ -68,6 +77,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._agents: dict[str, list[AgentLink]] = {}
+        self._last_settings: dict[str, dict[bytes, bytes]] = {}  # of agents that are offline
         self._turn = 0
 
     def __repr__(self) -> str:
@@ -82,6 +92,8 @@ class Registry:
         links = self._agents.get(agent_link.identity.name, [])
         if agent_link in links:
             links.remove(agent_link)
+        if agent_link.settings:
+            self._last_settings[agent_link.identity.name] = agent_link.settings
         if not links:
             self._agents.pop(agent_link.identity.name, None)
 
@@ -112,8 +124,11 @@ class Registry:
         return best
 
     def settings(self, agent: str) -> dict[bytes, bytes]:
-        """Return what the agent announced last on any usable link; empty when it is offline."""
+        """Return what the agent announced on its newest usable link, or last before it went offline.
+
+        An agent's context path must outlive its links: a path below it means the same while it is away.
+        """
         for candidate in reversed(self._agents.get(agent, ())):
             if candidate.settings and candidate.link.is_usable:
                 return candidate.settings
-        return {}
+        return self._last_settings.get(agent, {})

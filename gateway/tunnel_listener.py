@@ -144,10 +144,9 @@ class TunnelListener:
     async def _serve_link(self, websocket: ServerConnection, certificate: AgentCertificate) -> None:
         tune_socket(websocket.transport.get_extra_info("socket"))
         session = Session(Role.GATEWAY, budget=self._budget, clock=monotonic, software=self._software)
-        settings: dict[bytes, bytes] = {}
-        link = Link(websocket, session, refuse_stream, on_settings=settings.update)
-        opened = datetime.now(UTC)
-        agent_link = AgentLink(certificate, link, _peer(websocket), opened, settings)
+        announce = lambda settings: agent_link.announce(settings)  # noqa: E731, PLW0108 - the link comes first
+        link = Link(websocket, session, refuse_stream, on_settings=announce)
+        agent_link = AgentLink(certificate, link, _peer(websocket), datetime.now(UTC))
         self._registry.add(agent_link)
         log.info("link_up", agent=str(certificate.identity), address=agent_link.address)
         try:

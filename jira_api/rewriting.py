@@ -1,7 +1,14 @@
-"""Which answers get their links rewritten, and what that does to their headers and to the caller's request."""
+"""Which answers get their links rewritten, and what that does to their headers and to the caller's request.
+
+Answers of one Jira have few different sets of header names, so what to do with each header is planned once
+per set (`plan_answer`) and only looked up afterwards: this runs for every answer.
+"""
 
 import re
-from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jira_api.headers import response_headers
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -13,10 +20,71 @@ _PARTIAL = 206
 _OUTDATED = frozenset({
     b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"accept-ranges",
 })  # fmt: skip
+_LOCATIONS = frozenset({b"location", b"content-location"})
 _GZIP_QUALITY = re.compile(rb"(?:x-)?gzip\s*(?:;\s*q\s*=\s*([0-9.]*))?", re.IGNORECASE)
+_MAX_PLANS = 1024
 
 
-def should_rewrite(status: int, headers: Iterable[tuple[bytes, bytes]], path: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """What to do with the headers of an answer, by position.
+
+    `kept` are positions in Jira's headers, None for all of them; every other position counts in what was kept.
+    """
+
+    kept: tuple[int, ...] | None
+    content_type: int | None
+    content_encoding: int | None
+    locations: tuple[int, ...]
+    cookies: tuple[int, ...]
+    etags: tuple[int, ...]
+    outdated: frozenset[int]
+
+    def select(self, headers: Headers) -> Headers:
+        """Return the headers that pass, as a new list."""
+        return headers.copy() if self.kept is None else [headers[index] for index in self.kept]
+
+    def content_coding(self, kept: Headers) -> bytes:
+        """Return the Content-Encoding, "" when there is none."""
+        return b"" if self.content_encoding is None else kept[self.content_encoding][1]
+
+    def for_rewritten_body(self, kept: Headers) -> Headers:
+        """Return the headers for a rewritten body: no length, no digests, and weak ETags (RFC 9110 §8.8.1)."""
+        for index in self.etags:
+            name, value = kept[index]
+            kept[index] = (name, b"W/" + value if value.startswith(b'"') else value)
+        if not self.outdated:
+            return kept
+        return [pair for index, pair in enumerate(kept) if index not in self.outdated]
+
+
+@lru_cache(maxsize=_MAX_PLANS)
+def plan_answer(names: tuple[bytes, ...], *, caller_credentials: bool) -> AnswerPlan:
+    """Plan for an answer with these header names, in this order."""
+    numbered = [(name, b"%d" % index) for index, name in enumerate(names)]
+    passing = response_headers(numbered, caller_credentials=caller_credentials)
+    kept = tuple(int(index) for _, index in passing)
+    lower = [name.lower() for name, _ in passing]
+
+    def at(wanted: frozenset[bytes]) -> tuple[int, ...]:
+        return tuple(index for index, name in enumerate(lower) if name in wanted)
+
+    return AnswerPlan(
+        kept=None if len(kept) == len(names) else kept,
+        content_type=_last(at(frozenset({b"content-type"}))),
+        content_encoding=_last(at(frozenset({b"content-encoding"}))),
+        locations=at(_LOCATIONS),
+        cookies=at(frozenset({b"set-cookie"})),
+        etags=at(frozenset({b"etag"})),
+        outdated=frozenset(at(_OUTDATED)),
+    )
+
+
+def _last(indexes: tuple[int, ...]) -> int | None:
+    return indexes[-1] if indexes else None
+
+
+def should_rewrite(status: int, content_type: bytes, content_coding: bytes, path: str) -> bool:
     """Tell whether the body of this answer is JSON whose links we rewrite; `path` is decoded, below Jira's base URL.
 
     Never attachments, partial answers, or codings that we do not read. Answers to HEAD have no body to rewrite, but
@@ -24,34 +92,16 @@ def should_rewrite(status: int, headers: Iterable[tuple[bytes, bytes]], path: st
     """
     if status < 200 or status == _PARTIAL or status in _BODILESS or path.startswith("/secure/"):
         return False
-    is_json = False
-    for name, value in headers:
-        match name.lower():
-            case b"content-type":
-                is_json = _JSON.match(value) is not None
-            case b"content-encoding":
-                if value.strip().lower() not in _READABLE_CODINGS:
-                    return False
-    return is_json
+    return _is_json(content_type) and content_coding.strip().lower() in _READABLE_CODINGS
 
 
-def content_coding(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the Content-Encoding, "" when there is none."""
-    return next((value for name, value in headers if name.lower() == b"content-encoding"), b"")
-
-
-def rewritten_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return the headers for a rewritten body: no length, no digests, and a weak ETag (RFC 9110 §8.8.1)."""
-    kept = ((name, value) for name, value in headers if name.lower() not in _OUTDATED)
-    return [(name, _weakened(value) if name.lower() == b"etag" else value) for name, value in kept]
-
-
-def _weakened(etag: bytes) -> bytes:
-    return b"W/" + etag if etag.startswith(b'"') else etag
+@lru_cache(maxsize=_MAX_PLANS)
+def _is_json(content_type: bytes) -> bool:
+    return _JSON.match(content_type) is not None
 
 
 def strong_if_match(value: bytes) -> bytes:
-    """Return an If-Match whose entity tags are as Jira gave them, before `rewritten_headers` weakened them.
+    """Return an If-Match whose entity tags are as Jira gave them, before they were weakened for a rewritten body.
 
     If-Match compares strongly (RFC 9110 §13.1.1), so that with a weak tag no update could ever succeed.
     """
