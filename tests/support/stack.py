@@ -148,7 +148,11 @@ class Agent(Program):
 
     def wait_ready(self) -> None:
         """Wait until it says that it is ready."""
-        wait_until(lambda: page(self.admin_port, "/readyz")[0] == 200, f"agent {self.name} ready: {self.output()}")
+        wait_until(
+            lambda: page(self.admin_port, "/readyz")[0] == 200 or not self.is_running, f"the agent {self.name} is ready"
+        )
+        if not self.is_running:
+            raise RuntimeError(f"the agent {self.name} ended: {self.output()}")
 
     def command(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a jira-agent command with its settings."""
