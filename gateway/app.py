@@ -33,6 +33,7 @@ from gateway.settings import GatewaySettings
 from gateway.status import link_rows, status_page
 from gateway.store import Store, StoreError, open_store
 from gateway.store.engine import database_path
+from gateway.store.migrate import migrate_apart
 from gateway.tunnel_listener import TunnelListener
 from http1.limits import OpenSockets
 from http1.sweep import Sweeper
@@ -210,12 +211,13 @@ class Gateway:
 def main(settings: GatewaySettings) -> int:
     """Run the gateway until it is told to stop; raises `CommandFailed` when it cannot start."""
     logs.configure(settings.log_level, settings.log_format)
+    ensure_state_directory(settings.state_dir)
+    migrate_apart(database_path(settings.state_dir, settings.database_url))
     loop.run(_serve(settings))
     return OK
 
 
 async def _serve(settings: GatewaySettings) -> None:
-    ensure_state_directory(settings.state_dir)
     now = datetime.now(UTC)
     async with AsyncExitStack() as stack:
         try:

@@ -144,7 +144,10 @@ class TunnelListener:
     async def _serve_link(self, websocket: ServerConnection, certificate: AgentCertificate) -> None:
         tune_socket(websocket.transport.get_extra_info("socket"))
         session = Session(Role.GATEWAY, budget=self._budget, clock=monotonic, software=self._software)
-        announce = lambda settings: agent_link.announce(settings)  # noqa: E731, PLW0108 - the link comes first
+
+        def announce(settings: dict[bytes, bytes]) -> None:
+            agent_link.announce(settings)
+
         link = Link(websocket, session, refuse_stream, on_settings=announce)
         agent_link = AgentLink(certificate, link, _peer(websocket), datetime.now(UTC))
         self._registry.add(agent_link)

@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -31,5 +32,6 @@ def _keep_read_buffers_on_the_heap() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 8 * 1024 * 1024)
         libc.mallopt(_M_TRIM_THRESHOLD, 64 * 1024 * 1024)
+        libc.mallopt(_M_ARENA_MAX, 2)  # the few threads beside the loop need no heaps of their own
     except (OSError, AttributeError):
         return  # not glibc: its own allocator's defaults stand
