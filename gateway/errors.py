@@ -4,7 +4,7 @@ The slugs, statuses, sources and the body are the contract of design §4.3; call
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -109,6 +109,13 @@ class Problem:
     retry_after: int | None = None
 
 
+def from_refusal(code: ErrorCode) -> Problem:
+    """Return what a caller is told when our own end of a link did not take its request."""
+    if code is ErrorCode.BAD_REQUEST:
+        return Problem(HEADERS_TOO_LARGE, "The request's head is too large for the tunnel.")
+    return replace(from_reset(code, Progress.NOT_SENT, ""), source=Source.GATEWAY)
+
+
 def from_reset(code: ErrorCode, progress: Progress, detail: str) -> Problem:
     """Return what a caller is told about a stream that was reset before the head of an answer."""
     slug, source = RESETS.get(code, (INTERNAL, Source.AGENT))
@@ -121,15 +128,15 @@ def from_reset(code: ErrorCode, progress: Progress, detail: str) -> Problem:
 _DEFAULT_MESSAGES = {
     "tunnel_lost": "The tunnel to the agent broke while the request was on its way.",
     "jira_timeout": "Jira did not answer in time.",
-    "overloaded": "The agent has as many requests in flight as it may; try again.",
-    "draining": "The agent is stopping; try again.",
+    "overloaded": "There are as many requests in flight as there may be; try again.",
+    "draining": "The way to Jira is about to be replaced; try again.",
     "paused": "The on-premise administrator has paused this agent.",
     "internal": "Something of ours failed; the log has the request id.",
 }
 
 
-def answer(problem: Problem, request_id: str) -> tuple[int, Headers, bytes]:
-    """Return status, headers and JSON body of `problem` (design §4.3)."""
+def answer(problem: Problem, request_id: str, waited: float = 0.0) -> tuple[int, Headers, bytes]:
+    """Return status, headers and JSON body of `problem` (design §4.3); `waited`: seconds that the agent took."""
     slug = problem.slug
     body = {
         "errorMessages": [problem.message],
@@ -145,6 +152,7 @@ def answer(problem: Problem, request_id: str) -> tuple[int, Headers, bytes]:
         (b"Content-Type", b"application/json;charset=UTF-8"),
         (b"Cache-Control", b"no-store"),
         (b"X-Request-ID", request_id.encode()),
+        (b"Server-Timing", b"gateway;dur=0.00, tunnel;dur=%.2f, jira;dur=0.00" % (waited * 1000)),
         (b"Tunnel-Error", slug.name.encode()),
         (b"Tunnel-Source", problem.source.value.encode()),
         (b"Tunnel-Processed", problem.processed.value.encode()),

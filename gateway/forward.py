@@ -21,6 +21,7 @@ from gateway.errors import (
     Processed,
     Source,
     answer,
+    from_refusal,
     from_reset,
 )
 from gateway.kept_body import KeptBody
@@ -190,7 +191,7 @@ class Forward:
 
     def expire(self, now: float) -> None:
         """Nothing has moved for the connection's timeout."""
-        if self._owed:  # the caller is slow, not Jira; the front door bounds how slow it may be
+        if self._owed or self._awaits_body:  # the caller is slow, not Jira; the front door bounds how slow it may be
             self.deadline = now + self.admission.timeout
             return
         stream, self._stream = self._stream, None
@@ -207,12 +208,20 @@ class Forward:
     def _has_body(self) -> bool:
         return self._head.body not in {NO_BODY, 0}
 
+    @property
+    def _awaits_body(self) -> bool:
+        """Whether the agent has everything that the caller sent, and the caller has not sent everything."""
+        return not self._body_ended and self._stream is not None and not self._stream.queued_bytes
+
     def _touch(self) -> None:
         self.deadline = self._around.sweeper.now + self.admission.timeout + GRACE_SECONDS
 
     def _send(self, otherwise: Problem | None) -> None:
         """Open a stream on the best link left; when there is none the caller gets `otherwise`, or agent_offline."""
-        agent = self.admission.route.agent or ""
+        agent = self.admission.route.agent
+        if agent is None:
+            self._fail(Problem(AGENT_OFFLINE, "This gateway does not serve direct connections yet; use an agent."))
+            return
         while (link := self._around.registry.pick(agent, self._failed_links)) is not None:
             self.link = link
             self._attempts += 1
@@ -220,7 +229,7 @@ class Forward:
                 stream = self._stream = link.link.open_stream(self._head, self)
             except StreamRefused as refused:
                 self._failed_links.add(id(link))
-                otherwise = from_reset(refused.code, Progress.NOT_SENT, "")
+                otherwise = from_refusal(refused.code)
                 continue
             except LocalProtocolError:
                 self._fail(Problem(BAD_REQUEST, "The request's head holds a byte that cannot be carried."))
@@ -258,7 +267,8 @@ class Forward:
         if self.status:
             self.exchange.abort()
         else:
-            status, headers, body = answer(problem, self.request_id)
+            waited = perf_counter() - self.started_at if self._attempts else 0.0
+            status, headers, body = answer(problem, self.request_id, waited)
             self.exchange.respond(status, headers, len(body))
             self.exchange.write(body)
             self.exchange.finish()
@@ -279,4 +289,5 @@ def _request_head(exchange: Exchange, admission: Admission, request_id: str, rul
         b"credentials": admission.route.credentials.value.encode(),
     }
     headers = rules.request_headers(admission)
-    return RequestHead(request.method, admission.target.raw, headers, request.body, int(admission.timeout * 1000), meta)
+    timeout_ms = max(1, int(admission.timeout * 1000))  # 0 would mean the agent's own default
+    return RequestHead(request.method, admission.target.raw, headers, request.body, timeout_ms, meta)

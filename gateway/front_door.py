@@ -14,7 +14,7 @@ import structlog
 from gateway.admission import Entrance, Refused, admit
 from gateway.answer import AnswerRules
 from gateway.directory import ConnectionEntry, Directory
-from gateway.errors import DRAINING, REJECTIONS, Problem, answer
+from gateway.errors import DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
 from gateway.forward import Forward, Surroundings
 from gateway.outcomes import OutcomeLog
 from gateway.rates import Rates
@@ -25,6 +25,8 @@ from http1.messages import Headers, RequestHead
 from http1.sweep import Sweeper
 
 log = structlog.get_logger()
+
+CRASHED = "Something of ours failed; the gateway's log has the request id."
 
 
 class RequestIds:
@@ -73,6 +75,15 @@ class FrontDoor:
     def begin(self, exchange: Exchange) -> ExchangeReceiver | None:
         """Admit the request and send it on its way, or answer why not."""
         request_id = self._ids.next()
+        try:
+            return self._admit(exchange, request_id)
+        except Exception:  # a bug must not cost the caller its answer
+            log.exception("request_crashed", request_id=request_id)
+            if not exchange.responded:
+                self._refuse(exchange, Refused(Problem(INTERNAL, CRASHED, processed=Processed.UNKNOWN)), request_id)
+            return None
+
+    def _admit(self, exchange: Exchange, request_id: str) -> ExchangeReceiver | None:
         try:
             admission = admit(exchange.request, self._entrance, self._wall_clock(), monotonic())
         except Refused as refused:

@@ -2,6 +2,8 @@
 
 from gateway.replay import MAX_KEPT_BODY_BYTES
 
+MAX_CHUNKS = 4096  # a body in crumbs costs fifty times its size to keep
+
 
 class KeptBody:
     """Chunks of a request's body in order; `is_whole` is False once some of it was let go."""
@@ -21,7 +23,7 @@ class KeptBody:
         if not self.is_whole:
             return
         self._size += len(data)
-        if self._size > MAX_KEPT_BODY_BYTES:
+        if self._size > MAX_KEPT_BODY_BYTES or len(self.chunks) >= MAX_CHUNKS:
             self.forget()
         else:
             self.chunks.append(data)

@@ -23,7 +23,6 @@ class OutcomeLog:
         self.by_status: Counter[int] = Counter()
         self.by_slug: Counter[str] = Counter()
         self.hung_up = 0
-        self.in_flight = 0
 
     def __repr__(self) -> str:
         return f"<OutcomeLog {sum(self.by_status.values())} answers, {sum(self.by_slug.values())} ours>"
