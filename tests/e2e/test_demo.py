@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,23 @@ COMMAND = [sys.executable, "-m", "tests.support.demo"]
 SECONDS = 90
 
 
-def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
+@pytest.fixture
+def scratch():
+    """A folder with a short path: control sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="d-") as folder:
+        yield Path(folder)
+
+
+def environment(scratch: Path, **settings: str) -> dict[str, str]:
     """As bare as a new user's."""
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path), **settings}
+    return {"PATH": os.environ["PATH"], "HOME": str(scratch), "TMPDIR": str(scratch), **settings}
 
 
-def demo(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def demo(scratch: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, "--once"],
         cwd=PROJECT,
-        env=environment(tmp_path, **settings),
+        env=environment(scratch, **settings),
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -34,8 +42,8 @@ def demo(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_does_the_main_job_against_the_stand_in(tmp_path):
-    done = demo(tmp_path)
+def test_it_does_the_main_job_against_the_stand_in(scratch):
+    done = demo(scratch)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     for line in (
@@ -54,11 +62,11 @@ def test_it_does_the_main_job_against_the_stand_in(tmp_path):
         assert line in done.stdout
     assert "FAILED" not in done.stdout
     assert "\x1b" not in done.stdout, "plain text when it is no terminal"
-    assert not list(tmp_path.glob("jira-tunnel-demo-*")), "nothing is left behind"
+    assert not list(scratch.glob("jira-demo-*")), "nothing is left behind"
 
 
-def test_it_stays_up_until_ctrl_c_and_its_curl_line_works(tmp_path):
-    process = subprocess.Popen(COMMAND, cwd=PROJECT, env=environment(tmp_path), stdout=subprocess.PIPE, text=True)
+def test_it_stays_up_until_ctrl_c_and_its_curl_line_works(scratch):
+    process = subprocess.Popen(COMMAND, cwd=PROJECT, env=environment(scratch), stdout=subprocess.PIPE, text=True)
     try:
         seen = ""
         while "stays up until Ctrl-C" not in seen:
@@ -66,7 +74,9 @@ def test_it_stays_up_until_ctrl_c_and_its_curl_line_works(tmp_path):
             assert line, seen
             seen += line
         header, url = re.search(r"curl -s -H '([^']+)' '([^']+)'", seen).groups()
-        answer = subprocess.run(["curl", "-s", "-H", "@-", url], input=header, capture_output=True, text=True)
+        answer = subprocess.run(
+            ["curl", "-s", "-H", "@-", url], input=header, capture_output=True, text=True, check=True
+        )
         assert '"key": "OPS-61"' in answer.stdout
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 0
@@ -77,11 +87,11 @@ def test_it_stays_up_until_ctrl_c_and_its_curl_line_works(tmp_path):
         process.stdout.close()
 
 
-def test_it_only_reads_from_a_real_jira(tmp_path):
-    tls = make_certificate(tmp_path)
+def test_it_only_reads_from_a_real_jira(scratch):
+    tls = make_certificate(scratch)
     with JiraProcess("8.20", context="/tracker", tls=tls) as jira:
         settings = {"JIRA_URL": jira.url, "JIRA_CA_FILE": str(tls.ca)}
-        done = demo(tmp_path, JIRA_USERNAME="svc.bridge", JIRA_PASSWORD=PASSWORD, **settings)
+        done = demo(scratch, JIRA_USERNAME="svc.bridge", JIRA_PASSWORD=PASSWORD, **settings)
         assert done.returncode == 0, done.stdout + done.stderr
         requests = jira.requests()
     assert f"{jira.url} (read-only; JIRA_PROJECT would allow writes)" in done.stdout
@@ -92,9 +102,9 @@ def test_it_only_reads_from_a_real_jira(tmp_path):
     assert not [request for request in requests if "/rest/plugins" in request["target"]]
 
 
-def test_it_writes_to_the_named_project_and_cleans_up(tmp_path):
+def test_it_writes_to_the_named_project_and_cleans_up(scratch):
     with JiraProcess("10.3") as jira:
-        done = demo(tmp_path, JIRA_URL=jira.url, JIRA_TOKEN="pat-10412-of-svc.bridge", JIRA_PROJECT="OPS")
+        done = demo(scratch, JIRA_URL=jira.url, JIRA_TOKEN="pat-10412-of-svc.bridge", JIRA_PROJECT="OPS")
         assert done.returncode == 0, done.stdout + done.stderr
         writes = [(row["method"], row["target"]) for row in jira.requests() if row["method"] != "GET"]
     assert "equal: SHA-256 " in done.stdout
@@ -118,20 +128,20 @@ def test_it_writes_to_the_named_project_and_cleans_up(tmp_path):
     ],
     ids=["wrong password", "no right", "no login", "no address", "nothing there", "no key"],
 )
-def test_a_step_that_fails_says_why_and_what_to_do(tmp_path, settings, why, do):
+def test_a_step_that_fails_says_why_and_what_to_do(scratch, settings, why, do):
     with JiraProcess("9.12") as jira:
-        done = demo(tmp_path, **{"JIRA_URL": jira.url, **settings})
+        done = demo(scratch, **{"JIRA_URL": jira.url, **settings})
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(rf"why: .*{re.escape(why)}", done.stdout), done.stdout
     assert re.search(rf"do: .*{re.escape(do)}", done.stdout), done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_failure_after_the_issue_was_made_still_cleans_up(tmp_path):
+def test_a_failure_after_the_issue_was_made_still_cleans_up(scratch):
     with JiraProcess("9.12") as jira:
         jira.misbehave("/rest/api/2/issue/OPS-61/attachments", Status(413))
         settings = {"JIRA_URL": jira.url, "JIRA_USERNAME": "svc.bridge", "JIRA_PASSWORD": PASSWORD}
-        done = demo(tmp_path, JIRA_PROJECT="OPS", **settings)
+        done = demo(scratch, JIRA_PROJECT="OPS", **settings)
         deleted = [row["target"] for row in jira.requests() if row["method"] == "DELETE"]
     assert done.returncode == 1
     assert "why:  Jira answered 413" in done.stdout

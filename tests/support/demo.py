@@ -25,6 +25,7 @@ from tests.support.stack import Agent, Program, Stack, run
 AGENT = "headquarters"
 CONNECTION = "hq"
 LOG_LINES = 6
+LONGEST_DIRECTORY = 48
 SHOWN_FIELDS = ("event", "error", "code", "reason", "action", "method", "path")
 FIXES = {
     "jira": "check JIRA_URL (with its context path) and the login from this machine; JIRA_CA_FILE names a private CA",
@@ -46,13 +47,19 @@ def main() -> int:
     account = Account()
     account.line("jira-tunnel: gateway, agent and Jira as separate processes on this machine", "bold")
     try:
-        with tempfile.TemporaryDirectory(prefix="jira-tunnel-demo-") as folder:
+        with tempfile.TemporaryDirectory(prefix="jira-demo-", dir=_short_directory()) as folder:
             return _demo(account, Path(folder), once=once)
     except StepFailed as failed:
         account.failure(failed)
     except KeyboardInterrupt:
         account.line("\nStopped before the end.")
     return 1
+
+
+def _short_directory() -> str:
+    """Where scratch folders go: a unix socket's path has at most 107 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= LONGEST_DIRECTORY else "/tmp"
 
 
 def _demo(account: Account, folder: Path, *, once: bool) -> int:
@@ -64,7 +71,7 @@ def _demo(account: Account, folder: Path, *, once: bool) -> int:
             step.say(target.description)
             if target.stand_in is not None:
                 step.say(f"it believes to be at {target.stand_in.base_url}, as a Jira behind a load balancer does")
-        stack = ending.enter_context(Stack(folder / "stack", target.url))
+        stack = ending.enter_context(Stack(folder, target.url))
         with _log_lines_on_failure(account, stack):
             agent = _set_up(account, stack, target)
             token = _give_access(account, stack)
