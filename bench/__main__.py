@@ -48,7 +48,10 @@ def main() -> int:
     options = parser.parse_args()
     missing = [package for tool, package in NEEDED.items() if not _which(tool)]
     if missing:
-        print(f"bench needs {' '.join(missing)}: apt-get install --no-install-recommends {' '.join(missing)}", file=sys.stderr)
+        print(
+            f"bench needs {' '.join(missing)}: apt-get install --no-install-recommends {' '.join(missing)}",
+            file=sys.stderr,
+        )
         return 69
     with tempfile.TemporaryDirectory(prefix="jira-tunnel-bench-") as name:
         return _bench(Path(name), options)
@@ -106,14 +109,20 @@ def _systems(
     idle = {name: measure.settle(ids[0]) for name, ids in pids.items()}
 
     def at(name: str, web: int, drain: int, processes: dict[str, list[int]]) -> System:
-        return System(name, f"http://127.0.0.1:{web}/rest/api/2/small", f"http://127.0.0.1:{drain}/rest/api/2/x", [], processes)
+        return System(
+            name, f"http://127.0.0.1:{web}/rest/api/2/small", f"http://127.0.0.1:{drain}/rest/api/2/x", [], processes
+        )
 
     systems = [
         at("direct", web_port, sink_port, {}),
         at("ssh -R", ssh.ports[web_port], ssh.ports[sink_port], ssh.pids),
         at("ssh -R aes128-gcm", fast.ports[web_port], fast.ports[sink_port], fast.pids),
         System(
-            "jira-tunnel", f"{stack.url}/jira/web/rest/api/2/small", f"{stack.url}/jira/sink/rest/api/2/x", headers, pids
+            "jira-tunnel",
+            f"{stack.url}/jira/web/rest/api/2/small",
+            f"{stack.url}/jira/sink/rest/api/2/x",
+            headers,
+            pids,
         ),
     ]
     return systems, idle
@@ -135,7 +144,10 @@ def _cpu(loads: list[measure.Load]) -> dict[str, float]:
 
 
 def _report(systems: list[System], memory: dict[str, dict[str, float]], link: float) -> str:
-    lines = ["| system | callers | req/s | x ssh -R | p50 ms | p99 ms | CPU us/request | errors |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| system | callers | req/s | x ssh -R | p50 ms | p99 ms | CPU us/request | errors |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for callers in CALLERS:
         base = _median(systems[1].loads[callers], "requests_per_second")
         for system in systems:
@@ -146,9 +158,8 @@ def _report(systems: list[System], memory: dict[str, dict[str, float]], link: fl
             total = f" = {sum(cpu.values()):.0f}" if cpu else ""
             errors = sum(load.errors for load in loads)
             p50, p99 = _median(loads, "p50"), _median(loads, "p99")
-            lines.append(
-                f"| {system.name} | {callers} | {rate:,.0f} | {rate / base:.2f} | {p50:.2f} | {p99:.2f} | {shown}{total} | {errors} |"
-            )
+            figures = f"{rate:,.0f} | {rate / base:.2f} | {p50:.2f} | {p99:.2f} | {shown}{total} | {errors}"
+            lines.append(f"| {system.name} | {callers} | {figures} |")
     lines += ["", "| system | download MB/s | upload MB/s |", "|---|---|---|"]
     lines += [f"| {system.name} | {median(system.down):.0f} | {median(system.up):.0f} |" for system in systems]
     lines += ["", "| memory | gateway MiB | agent MiB |", "|---|---|---|"]

@@ -28,7 +28,9 @@ class SshTunnel:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
-        self.server = Program([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], os.environ, folder / "sshd.log").start()
+        self.server = Program(
+            [sshd, "-D", "-e", "-f", str(folder / "sshd_config")], os.environ, folder / "sshd.log"
+        ).start()
         wait_until(lambda: _listens(port), "sshd listens")
         forwards = [word for up, tunnel in self.ports.items() for word in ("-R", f"127.0.0.1:{tunnel}:127.0.0.1:{up}")]
         command = ["ssh", "-N", "-p", str(port), "-i", str(folder / "user"), "-o", "StrictHostKeyChecking=no"]
@@ -45,7 +47,9 @@ class SshTunnel:
         """The processes that carry bytes: the server's children (one is the session) and the client."""
         children = subprocess.run(["pgrep", "-P", str(self.server.pid)], capture_output=True, text=True, check=True)
         sessions = [int(pid) for pid in children.stdout.split()]
-        below = subprocess.run(["pgrep", "-P", ",".join(map(str, sessions))], capture_output=True, text=True, check=False)
+        below = subprocess.run(
+            ["pgrep", "-P", ",".join(map(str, sessions))], capture_output=True, text=True, check=False
+        )
         return {"server": sessions + [int(pid) for pid in below.stdout.split()], "client": [self.client.pid]}
 
     def stop(self) -> None:

@@ -2,18 +2,19 @@
 
 import asyncio
 import shutil
+import sys
 from pathlib import Path
 
 import uvloop
 
-from tests.support.stack import Program, free_port, wait_until
+from tests.support.stack import Program, Stack, free_port, page, wait_until
 
 SMALL_BYTES = 4096
 BULK_BYTES = 256 * 1024 * 1024
 
 
 def nginx(folder: Path) -> tuple[Program, int]:
-    """Start nginx with a 4 KiB answer at /rest/api/2/small and a bulk one at /rest/api/2/bulk; return it and its port."""
+    """Start nginx with a small and a bulk answer below /rest/api/2/; return it and its port."""
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
     files = folder / "www" / "rest" / "api" / "2"
@@ -37,7 +38,9 @@ http {{
 }}
 """
     )
-    program = Program([binary, "-c", str(configuration), "-p", str(folder)], {"PATH": "/usr/bin:/bin"}, folder / "nginx.log")
+    program = Program(
+        [binary, "-c", str(configuration), "-p", str(folder)], {"PATH": "/usr/bin:/bin"}, folder / "nginx.log"
+    )
     program.start()
     return program, port
 
@@ -76,18 +79,14 @@ async def serve_sink(port: int) -> None:
 
 def sink(folder: Path) -> tuple[Program, int]:
     """Start the sink as a process; return it and its port."""
-    import sys
-
-    from tests.support.stack import Stack, page
-
     port = free_port()
-    program = Program([sys.executable, "-m", "bench.upstream", str(port)], Stack.clean_environment(), folder / "sink.log")
+    program = Program(
+        [sys.executable, "-m", "bench.upstream", str(port)], Stack.clean_environment(), folder / "sink.log"
+    )
     program.start()
     wait_until(lambda: page(port, "/")[0] == 200, "the sink answers")
     return program, port
 
 
 if __name__ == "__main__":
-    import sys
-
     uvloop.run(serve_sink(int(sys.argv[1])))
