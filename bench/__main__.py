@@ -6,7 +6,6 @@ that a noisy machine hits every system alike; medians count, and the spread of `
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -63,7 +62,7 @@ def _which(tool: str) -> bool:
 
 def _bench(folder: Path, options: argparse.Namespace) -> int:
     programs: list[Program] = []
-    os.chmod(folder, 0o755)
+    folder.chmod(0o755)
     (folder / "web").mkdir()
     try:
         web, web_port = nginx(folder / "web")
