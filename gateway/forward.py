@@ -222,7 +222,7 @@ class Forward:
         if agent is None:
             self._fail(Problem(AGENT_OFFLINE, "This gateway does not serve direct connections yet; use an agent."))
             return
-        while (link := self._around.registry.pick(agent, self._failed_links)) is not None:
+        while (link := self._pick(agent)) is not None:
             self.link = link
             self._attempts += 1
             try:
@@ -237,6 +237,17 @@ class Forward:
             self._send_kept(stream)
             return
         self._fail(otherwise or Problem(AGENT_OFFLINE, f"The agent {agent} is not connected; try again later."))
+
+    def _pick(self, agent: str) -> AgentLink | None:
+        """Return the best link; after a failure first one of another instance: a dying agent's links die together."""
+        registry, failed = self._around.registry, self._failed_links
+        if self.link is not None:
+            instance = self.link.identity.instance
+            shunned = {id(link) for link in registry.links(agent) if link.identity.instance == instance}
+            elsewhere = registry.pick(agent, failed | shunned)
+            if elsewhere is not None:
+                return elsewhere
+        return registry.pick(agent, failed)
 
     def _send_kept(self, stream: Stream) -> None:
         if not self._has_body:

@@ -68,6 +68,9 @@ class RunningAgent:
     async def kill(self) -> None:
         """End it without a word, as SIGKILL does: its sockets are gone, nothing was drained."""
         assert self.task is not None
+        service = self.agent.board.service if self.agent is not None else None
+        for live in service.supervisor.links if service is not None else ():
+            live.link._websocket.transport.abort()  # before anything can say goodbye
         self.task.cancel()
         await asyncio.wait([self.task])
 
