@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
+PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup demo test check unit format bench lock clean
+.PHONY: help setup install demo test check unit format bench docs lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -19,6 +20,13 @@ $(STAMP): $(LOCK) pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+install: $(STAMP) ## FOR=gateway or FOR=agent: a virtual environment at PREFIX (/opt/jira-tunnel) with that program
+	@test -f requirements/$(FOR).lock || { echo "say what for: make install FOR=gateway, or FOR=agent"; exit 2; }
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	$(PYTHON) -m venv $(PREFIX)
+	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/$(FOR).lock
+	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheel/jira_tunnel-*.whl
 
 lock:            ## write the locks anew (needs uv; the only step that resolves versions)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --extra gateway pyproject.toml -o requirements/dev.lock
@@ -47,5 +55,8 @@ format: $(STAMP) ## rewrite the sources in the project's format
 bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/performance.md)
 	$(BIN)/python -m bench
 
+docs: $(STAMP)   ## write the settings tables of docs/operations.md anew
+	$(BIN)/python -m tests.support.settings_tables
+
 clean:           ## remove what the other commands made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

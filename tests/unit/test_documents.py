@@ -1,0 +1,146 @@
+"""What the documents name must exist: variables, commands, options, paths, make targets, links, and the generated tables."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from agent.__main__ import app as agent_app
+from certs.__main__ import app as certs_app
+from gateway import errors
+from gateway.__main__ import app as gateway_app
+from tests.support.demo_jira import VARIABLES
+from tests.support.settings_tables import DOCUMENT, variables, with_tables
+from tunnel.errors import ErrorCode
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+PROGRAMS = {"jira-agent": agent_app, "jira-gateway": gateway_app, "jira-certs": certs_app}
+COMMANDS = {name: typer.main.get_command(app) for name, app in PROGRAMS.items()}
+FOLDERS = "agent|bench|certs|docs|gateway|http1|jira_api|requirements|runtime|tests|tunnel"
+# Named in the documents as made by a command, and not part of the sources.
+MADE = {"bench/results/last.json"}
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
+_COMMAND = re.compile(rf"(?:^|\$ |\s)((?:{'|'.join(PROGRAMS)}) .+)")
+_PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*)")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def code_lines(text: str) -> Iterator[str]:
+    """Every line of a block and every inline piece of code; continued lines are joined, comments cut off."""
+    for language, block in _FENCE.findall(text):
+        if language == "text":  # a picture
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            yield re.sub(r"\s#.*", "", line)
+    yield from _CODE.findall(_FENCE.sub("", text))
+
+
+def command_lines(text: str) -> Iterator[str]:
+    for line in code_lines(text):
+        found = _COMMAND.search(line)
+        if found:
+            yield from (
+                part.strip() for part in re.split(r"&&|\|", found[1]) if part.strip().startswith(tuple(PROGRAMS))
+            )
+
+
+def slugs(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_group(command: Any) -> bool:
+    return hasattr(command, "commands")
+
+
+def check_command(line: str) -> None:
+    program, *words = shlex.split(line.replace("'", "") if line.count("'") % 2 else line)
+    command = COMMANDS[program]
+    for word in words:
+        if word.startswith("--"):
+            options = {
+                option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            assert word.partition("=")[0] in options | {"--help"}, f"{line}: no option {word}"
+        elif is_group(command):
+            assert word in command.commands, f"{line}: no command {word}"
+            command = command.commands[word]
+    assert not is_group(command) or not words or words == ["--help"], f"{line}: not a whole command"
+
+
+def test_the_documents_were_found():
+    names = {name_of(path) for path in DOCUMENTS}
+    assert {"README.md", "ARCHITECTURE.md", "docs/protocol.md", "docs/decisions/0001-layout.md"} <= names
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_variable_exists(document):
+    known = set(variables()) | set(VARIABLES) | set(ErrorCode.__members__)
+    named = set(re.findall(r"\bJIRA_[A-Z_]+\b", read(document)))
+    assert named <= known, sorted(named - known)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_command_and_option_exists(document):
+    for line in command_lines(read(document)):
+        check_command(line)
+
+
+def test_commands_are_found_and_wrong_ones_noticed():
+    assert len([line for document in DOCUMENTS for line in command_lines(read(document))]) > 30
+    for wrong in ("jira-agent doctors", "jira-gateway agents", "jira-gateway agents invite x --tll 1h"):
+        with pytest.raises(AssertionError):
+            check_command(wrong)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_path_exists(document):
+    for code in _CODE.findall(_FENCE.sub("", read(document))):
+        for path in _PATH.findall(code):
+            assert path in MADE or (PROJECT / path.rstrip(".")).exists(), path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_link_leads_somewhere(document):
+    for link in _LINK.findall(_FENCE.sub("", read(document))):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in slugs(read(target)), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_make_target_exists(document):
+    targets = set(re.findall(r"^([a-z-]+):", read(PROJECT / "Makefile"), re.MULTILINE))
+    named = {match for line in code_lines(read(document)) for match in re.findall(r"\bmake ([a-z]+)", line)}
+    assert named <= targets, sorted(named - targets)
+
+
+def test_the_settings_tables_are_current():
+    assert read(DOCUMENT) == with_tables(read(DOCUMENT)), "run make docs"
+
+
+def test_the_error_table_is_the_one_of_the_code():
+    ours = {(slug.name, slug.status) for slug in vars(errors).values() if isinstance(slug, errors.Slug)}
+    table = read(PROJECT / "docs" / "clients.md").partition("<!-- errors")[2]
+    written = {(name, int(status)) for name, status in re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)}
+    assert written == ours
