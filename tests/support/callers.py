@@ -82,7 +82,7 @@ class Caller:
         self.prefix = parts.path.rstrip("/").encode()
         self.headers = list(headers)
         self.timeout = timeout
-        self._socket: socket.socket | None = None
+        self.socket: socket.socket | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +92,9 @@ class Caller:
 
     def close(self) -> None:
         """Hang up."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
 
     def send(
         self,
@@ -106,16 +106,16 @@ class Caller:
         length: int | None = None,
     ) -> "PendingReply":
         """Send a request and return at once; bytes are sent with their length, iterables chunked unless `length`."""
-        self._socket = self._socket or socket.create_connection((self.host, self.port), timeout=self.timeout)
+        self.socket = self.socket or socket.create_connection((self.host, self.port), timeout=self.timeout)
         raw = target.encode() if isinstance(target, str) else target
         if isinstance(body, bytes):
             length = len(body)
         head = head_bytes(method, self.prefix + raw, self.host, [*self.headers, *headers], body is not None, length)
-        pending = PendingReply(self, self._socket, method)
+        pending = PendingReply(self, self.socket, method)
         if body is None:
-            self._socket.sendall(head)
+            self.socket.sendall(head)
         elif isinstance(body, bytes) and len(body) <= CHUNK:
-            self._socket.sendall(head + body)
+            self.socket.sendall(head + body)
         else:
             pending.upload(head, pieces(body) if isinstance(body, bytes) else body, chunked=length is None)
         return pending
@@ -159,15 +159,18 @@ class PendingReply:
         self._writer = threading.Thread(target=work, daemon=True)
         self._writer.start()
 
-    def read(self) -> Reply:
-        """Wait for the answer and read it to its end; never raises for what the other side does."""
+    def read(self, take: Callable[[bytes], object] | None = None) -> Reply:
+        """Wait for the answer and read it to its end; never raises for what the other side does.
+
+        `take` gets the body piece by piece instead of it being kept and hashed.
+        """
         reply = Reply()
         response = http.client.HTTPResponse(self._socket, method=self._method)
         try:
             response.begin()
             reply.status, reply.headers = response.status, response.getheaders()
             reply.head_seconds = time.monotonic() - self._began
-            _read_body(response, reply)
+            _read_body(response, reply, take)
             reply.will_close = response.will_close
             reply.whole = True
         except (OSError, http.client.HTTPException) as error:
@@ -181,15 +184,18 @@ class PendingReply:
         return reply
 
 
-def _read_body(response: http.client.HTTPResponse, reply: Reply) -> None:
+def _read_body(response: http.client.HTTPResponse, reply: Reply, take: Callable[[bytes], object] | None = None) -> None:
     digest = hashlib.sha256()
     kept: list[bytes] = []
     try:
-        while data := response.read(CHUNK):
-            digest.update(data)
-            if reply.size < KEEP:
-                kept.append(data)
+        while data := response.read(CHUNK if take is None else 4 * CHUNK):
             reply.size += len(data)
+            if take is not None:
+                take(data)
+                continue
+            digest.update(data)
+            if reply.size <= KEEP:
+                kept.append(data)
     finally:
         reply.body, reply.sha256 = b"".join(kept), digest.hexdigest()
     if response.length:  # read(n) of a body that ends early does not complain

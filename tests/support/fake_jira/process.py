@@ -83,6 +83,11 @@ class JiraProcess:
         self._process = None
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Of the child process."""
         assert self._process is not None
