@@ -1,0 +1,120 @@
+"""Which links an agent has, and which of them is picked."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from certs.identity import AgentIdentity
+from gateway.registry import AgentLink, Registry
+
+
+class FakeLink:
+    def __init__(self, load=0, *, is_usable=True):
+        self.load = load
+        self.is_usable = is_usable
+        self.streams = 0
+        self.rtt = None
+
+
+def agent_link(name="hq", instance="i1", **fields):
+    certificate = SimpleNamespace(identity=AgentIdentity(name, instance))
+    return AgentLink(certificate, FakeLink(**fields), "10.0.0.1", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def registry():
+    return Registry()
+
+
+def add(registry, *links):
+    for link in links:
+        registry.add(link)
+    return links
+
+
+def test_nobody_is_picked_for_an_agent_without_links(registry):
+    assert registry.pick("hq") is None
+
+
+def test_the_link_with_the_least_work_is_picked(registry):
+    _, idle, _ = add(registry, agent_link(load=5), agent_link(load=1), agent_link(load=3))
+    assert {id(registry.pick("hq")) for _ in range(6)} == {id(idle)}
+
+
+def test_links_of_equal_work_take_turns(registry):
+    add(registry, *(agent_link() for _ in range(3)))
+    assert set(Counter(id(registry.pick("hq")) for _ in range(30)).values()) == {10}
+
+
+def test_an_unusable_link_is_never_picked(registry):
+    _, busy = add(registry, agent_link(is_usable=False), agent_link(load=99))
+    assert registry.pick("hq") is busy
+    busy.link.is_usable = False
+    assert registry.pick("hq") is None
+
+
+def test_links_to_avoid_are_avoided(registry):
+    first, second = add(registry, agent_link(), agent_link(load=9))
+    assert registry.pick("hq", {id(first)}) is second
+    assert registry.pick("hq", {id(first), id(second)}) is None
+
+
+def test_another_agents_links_are_never_picked(registry):
+    add(registry, agent_link("branch"))
+    assert registry.pick("hq") is None
+    assert registry.pick("") is None
+
+
+def test_a_link_that_is_gone_is_forgotten_once_and_for_all(registry):
+    first, second = add(registry, agent_link(), agent_link(instance="i2"))
+    registry.remove(first)
+    registry.remove(first)
+    assert list(registry.links("hq")) == [second]
+    registry.remove(second)
+    assert list(registry.links()) == []
+
+
+def test_links_may_go_while_somebody_goes_through_them(registry):
+    add(registry, agent_link(), agent_link(), agent_link("branch"))
+    for link in registry.links():
+        registry.remove(link)
+    assert list(registry.links()) == []
+
+
+def test_two_links_that_look_the_same_are_two(registry):
+    first, second = add(registry, agent_link(), agent_link())
+    registry.remove(second)
+    assert list(registry.links()) == [first]
+
+
+def test_settings_are_those_of_the_newest_usable_link(registry):
+    old, new = add(registry, agent_link(), agent_link())
+    old.announce({b"context-path": b"/old"})
+    assert registry.settings("hq") == {b"context-path": b"/old"}
+    new.announce({b"context-path": b"/new"})
+    assert registry.settings("hq") == {b"context-path": b"/new"}
+    new.link.is_usable = False
+    assert registry.settings("hq") == {b"context-path": b"/old"}
+
+
+def test_settings_outlive_the_links(registry):
+    [link] = add(registry, agent_link())
+    link.announce({b"context-path": b"/jira"})
+    registry.remove(link)
+    assert registry.settings("hq") == {b"context-path": b"/jira"}
+    assert registry.settings("other") == {}
+
+
+def test_news_are_added_to_what_was_announced_and_drop_what_was_derived():
+    link = agent_link()
+    link.announce({b"a": b"1", b"b": b"1"})
+    link.faces["hq", False] = object()
+    link.announce({b"b": b"2"})
+    assert (link.settings, link.faces) == ({b"a": b"1", b"b": b"2"}, {})
+
+
+def test_it_shows_how_many_links_each_agent_has(registry):
+    add(registry, agent_link(), agent_link(), agent_link("branch"))
+    assert repr(registry) == "Registry({'hq': 2, 'branch': 1})"
