@@ -24,9 +24,9 @@ $(STAMP): $(LOCK) pyproject.toml
 install: $(STAMP) ## FOR=gateway or FOR=agent: a virtual environment at PREFIX (/opt/jira-tunnel) with that program
 	@test -f requirements/$(FOR).lock || { echo "say what for: make install FOR=gateway, or FOR=agent"; exit 2; }
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
-	$(PYTHON) -m venv $(PREFIX)
-	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/$(FOR).lock
-	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheel/jira_tunnel-*.whl
+	umask 022 && $(PYTHON) -m venv $(PREFIX)
+	umask 022 && $(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/$(FOR).lock
+	umask 022 && $(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheel/jira_tunnel-*.whl
 
 lock:            ## write the locks anew (needs uv; the only step that resolves versions)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --extra gateway pyproject.toml -o requirements/dev.lock
