@@ -1,6 +1,6 @@
-"""Asking Jira through a connection, as the gateway itself: what `connections test` reports.
+"""Asking Jira through a connection, as the gateway itself: `JiraProbe`, and what `connections test` reports.
 
-One request at a time, a bounded answer, a deadline; not the path of callers' requests.
+GET only, one request at a time, a bounded answer, a deadline; not the path of callers' requests.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class ProbeAnswer:
     problem: Problem | None = None
 
 
-class Probe:
+class _Collector:
     """One GET on a stream, collected."""
 
     def __init__(self) -> None:
@@ -80,6 +80,44 @@ class Probe:
             self.done.set_result(answer)
 
 
+class JiraProbe:
+    """Sends GETs through one connection, with the connection's own login."""
+
+    def __init__(self, connection: ConnectionEntry, registry: Registry) -> None:
+        self.connection = connection
+        self._registry = registry
+
+    def __repr__(self) -> str:
+        return f"<JiraProbe {self.connection.name}>"
+
+    async def get(self, target: bytes, seconds: float = PROBE_SECONDS) -> ProbeAnswer:
+        """Return Jira's answer to a GET of `target` (path and query below its base URL), or our problem with it."""
+        picked = self._registry.pick(self.connection.agent or "")
+        if picked is None:
+            return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, "the agent has gone"))
+        collector = _Collector()
+        try:
+            collector.stream = picked.link.open_stream(self._head(target, seconds), collector)
+        except StreamRefused as refused:
+            return ProbeAnswer(problem=from_reset(refused.code, Progress.NOT_SENT, ""))
+        try:
+            async with asyncio.timeout(seconds + 1):
+                return await collector.done
+        except TimeoutError:
+            return ProbeAnswer(problem=from_reset(ErrorCode.JIRA_TIMEOUT, Progress.SENT, ""))
+        finally:
+            if collector.done.cancelled():  # by the deadline, or with whoever asked
+                collector.stream.reset(ErrorCode.DEADLINE)
+
+    def _head(self, target: bytes, seconds: float) -> RequestHead:
+        connection = self.connection
+        headers: Pairs = [(b"Accept", b"application/json")]
+        if connection.authorization is not None:
+            headers.append((b"Authorization", connection.authorization.get_secret_value()))
+        meta = {b"request-id": b"probe", b"caller": b"gateway", b"credentials": connection.credentials.value.encode()}
+        return RequestHead(b"GET", target, headers, NO_BODY, int(seconds * 1000), meta)
+
+
 async def test_connection(connection: ConnectionEntry, registry: Registry) -> list[Check]:
     """Test a connection step by step; a step whose condition failed is skipped."""
     agent = connection.agent
@@ -93,36 +131,15 @@ async def test_connection(connection: ConnectionEntry, registry: Registry) -> li
             Check("jira", "skip", "no agent"),
             Check("login", "skip", "no agent"),
         ]
+    probe = JiraProbe(connection, registry)
     checks = [Check("agent", "pass", f"{agent} is connected with {len(links)} links")]
-    jira = _jira_check(await _get(connection, registry, b"/rest/api/2/serverInfo"))
+    jira = _jira_check(await probe.get(b"/rest/api/2/serverInfo"))
     checks.append(jira)
     if jira.result != "pass":
         return [*checks, Check("login", "skip", "no answer from Jira")]
     if connection.credentials is Credentials.CALLER:
         return [*checks, Check("login", "skip", "each caller brings its own login")]
-    return [*checks, _login_check(await _get(connection, registry, b"/rest/api/2/myself"), connection)]
-
-
-async def _get(connection: ConnectionEntry, registry: Registry, target: bytes) -> ProbeAnswer:
-    picked = registry.pick(connection.agent or "")
-    if picked is None:
-        return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, "the agent has gone"))
-    headers: Pairs = [(b"Accept", b"application/json")]
-    if connection.authorization is not None:
-        headers.append((b"Authorization", connection.authorization.get_secret_value()))
-    meta = {b"request-id": b"probe", b"caller": b"gateway", b"credentials": connection.credentials.value.encode()}
-    probe = Probe()
-    try:
-        head = RequestHead(b"GET", target, headers, NO_BODY, int(PROBE_SECONDS * 1000), meta)
-        probe.stream = picked.link.open_stream(head, probe)
-    except StreamRefused as refused:
-        return ProbeAnswer(problem=from_reset(refused.code, Progress.NOT_SENT, ""))
-    try:
-        async with asyncio.timeout(PROBE_SECONDS + 1):
-            return await probe.done
-    except TimeoutError:
-        probe.stream.reset(ErrorCode.DEADLINE)
-        return ProbeAnswer(problem=from_reset(ErrorCode.JIRA_TIMEOUT, Progress.SENT, ""))
+    return [*checks, _login_check(await probe.get(b"/rest/api/2/myself"), connection)]
 
 
 def _jira_check(answer: ProbeAnswer) -> Check:
