@@ -16,7 +16,7 @@ setup: $(STAMP)  ## make the virtual environment from the hash-checked lock
 
 $(STAMP): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jira-tunnel needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -24,7 +24,7 @@ $(STAMP): $(LOCK) pyproject.toml
 install: $(STAMP) ## FOR=gateway or FOR=agent: a virtual environment at PREFIX (/opt/jira-tunnel) with that program
 	@test -f requirements/$(FOR).lock || { echo "say what for: make install FOR=gateway, or FOR=agent"; exit 2; }
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
-	umask 022 && $(PYTHON) -m venv $(PREFIX)
+	@$(PREFIX)/bin/python -m pip --version >/dev/null 2>&1 || { umask 022; $(PYTHON) -m venv --clear $(PREFIX); }
 	umask 022 && $(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/$(FOR).lock
 	umask 022 && $(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheel/jira_tunnel-*.whl
 
