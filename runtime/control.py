@@ -5,7 +5,6 @@ out. The file's mode is the login: who may open it may command the program.
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from runtime.exits import DENIED, UNAVAILABLE, CommandFailed
+from runtime.unix_socket import serve_unix
 
 log = structlog.get_logger()
 
@@ -35,23 +35,11 @@ async def serve_control(directory: Path, commands: Mapping[str, Command]) -> Non
 
     A command that raises `CommandFailed` is answered with its line and status.
     """
-    path = directory / SOCKET_NAME
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     for name, command in commands.items():
         application.router.add_post(f"/{name}", _answer(command))
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)  # the socket is born 0600: a later chmod would leave a gap
-        try:
-            await web.UnixSite(runner, str(path)).start()
-        finally:
-            os.umask(before)
-        await asyncio.Event().wait()  # no deadline: this is the listener's whole life
-    finally:
-        await runner.cleanup()
-        path.unlink(missing_ok=True)
+    await serve_unix(runner, directory / SOCKET_NAME)
 
 
 def call(
