@@ -139,6 +139,17 @@ def test_the_settings_tables_are_current():
     assert read(DOCUMENT) == with_tables(read(DOCUMENT)), "run make docs"
 
 
+def test_settings_said_to_have_no_effect_are_read_by_nothing():
+    section = read(DOCUMENT).partition("### Settings without effect yet\n")[2].partition("\n\nOnly ")[0]
+    named = re.findall(r"JIRA_(AGENT|GATEWAY)_([A-Z_]+)", section)
+    assert named
+    for program, setting in named:
+        reads = re.compile(rf"\bsettings\.{setting.lower()}\b")
+        sources = [path for path in (PROJECT / program.lower()).rglob("*.py") if path.name != "settings.py"]
+        reading = [name_of(path) for path in sources if reads.search(read(path))]
+        assert not reading, f"{reading} read JIRA_{program}_{setting}: take it off the list in {name_of(DOCUMENT)}"
+
+
 def test_the_error_table_is_the_one_of_the_code():
     ours = {(slug.name, slug.status) for slug in vars(errors).values() if isinstance(slug, errors.Slug)}
     table = read(PROJECT / "docs" / "clients.md").partition("<!-- errors")[2]
