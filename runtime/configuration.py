@@ -119,7 +119,7 @@ def _read_env_file(cls: type[ProgramSettings], env_file: Path | None) -> dict[st
 
 def _assignments(path: Path, text: str) -> Iterable[tuple[str, str]]:
     """Yield the assignments of a file in the format of systemd's ``EnvironmentFile=`` (systemd.exec(5))."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: a secret may hold U+2028
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue

@@ -5,7 +5,9 @@ out. The file's mode is the login: who may open it may command the program.
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from runtime.exits import DENIED, UNAVAILABLE, CommandFailed
+from runtime.exits import CONFIGURATION, DENIED, UNAVAILABLE, CommandFailed
 from runtime.unix_socket import serve_unix
 
 log = structlog.get_logger()
@@ -33,13 +35,28 @@ class NotRunning(CommandFailed):
 async def serve_control(directory: Path, commands: Mapping[str, Command]) -> None:
     """Serve `commands` on ``control.sock`` in `directory` until cancelled.
 
-    A command that raises `CommandFailed` is answered with its line and status.
+    A command that raises `CommandFailed` is answered with its line and status. Raises `CommandFailed` when another
+    process serves there, or the socket cannot be made.
     """
+    path = directory / SOCKET_NAME
+    _refuse_second(path)
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     for name, command in commands.items():
         application.router.add_post(f"/{name}", _answer(command))
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
-    await serve_unix(runner, directory / SOCKET_NAME)
+    try:
+        await serve_unix(runner, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CommandFailed(f"{path} cannot be made ({reason}); choose another *_STATE_DIR", CONFIGURATION) from None
+
+
+def _refuse_second(path: Path) -> None:
+    """Raise when a living process answers on the socket: taking it away would make that one deaf."""
+    with socket.socket(socket.AF_UNIX) as visitor, suppress(OSError):
+        visitor.settimeout(1.0)
+        visitor.connect(str(path))
+        raise CommandFailed(f"another process runs on {path.parent}; stop it, or choose another *_STATE_DIR")
 
 
 def call(
@@ -59,7 +76,8 @@ async def _call(path: Path, command: str, arguments: dict[str, Any], seconds: fl
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
             session.post(f"http://control/{command}", json=arguments) as answer,
         ):
-            content = await answer.json()
+            is_ours = answer.content_type == "application/json"
+            content = await answer.json() if is_ours else {"failed": f"{command} failed there; see the program's log"}
     except TimeoutError:
         raise NotRunning(f"no answer on {path} within {seconds:g} s; see the program's log") from None
     except (aiohttp.ClientError, OSError):
