@@ -62,7 +62,8 @@ class Forward:
 
     __slots__ = (
         "_answer", "_around", "_attempts", "_body_ended", "_failed_links", "_head", "_kept", "_owed", "_resent",
-        "_stream", "admission", "answered_at", "deadline", "exchange", "link", "request_id", "started_at", "status",
+        "_stream", "_trailers", "admission", "answered_at", "deadline", "exchange", "link", "request_id", "started_at",
+        "status",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, admission: Admission, request_id: str, around: Surroundings) -> None:
@@ -83,6 +84,7 @@ class Forward:
         self._failed_links: set[int] = set()
         self._kept = KeptBody()
         self._body_ended = False
+        self._trailers: Pairs = []
         self._owed = 0  # credit for bytes that the caller's socket has not taken yet
 
     def __repr__(self) -> str:
@@ -110,6 +112,7 @@ class Forward:
     def on_body_end(self, trailers: Pairs) -> None:
         """The request is complete."""
         self._body_ended = True
+        self._trailers = trailers
         self._touch()
         if self._stream is not None and self._has_body:
             self._stream.send_end(trailers)
@@ -255,7 +258,7 @@ class Forward:
         for data in self._kept.chunks:
             stream.send_data(data)
         if self._body_ended:
-            stream.send_end()
+            stream.send_end(self._trailers)
 
     def _write_rewritten(self, reply: Answer, data: bytes | None) -> bool:
         """Write the next (None: the last) bytes with their links rewritten; False when the body is broken."""
