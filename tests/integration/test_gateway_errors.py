@@ -48,9 +48,8 @@ async def world(tmp_path_factory):
         await stack.enroll("offline", jira, start=False)
         await stack.connect("offline")
         await stack.connect("unreadable", "hq", "gateway", sealed_secret=b"sealed with another key")
-        await stack.connect("direct", "direct", "gateway", base_url=jira.url, secret="x")
         stack.token_for_all = await stack.token(
-            *("hq", "strict", "untrusted", "dead", "nologin", "offline", "unreadable", "direct")
+            *("hq", "strict", "untrusted", "dead", "nologin", "offline", "unreadable")
         )
         yield stack
 
@@ -143,10 +142,6 @@ async def test_an_agent_that_is_not_connected(caller, jira):
     for method in ("GET", "POST"):
         answer = await caller.send(method, f"/jira/offline{ECHO}", body=b"")
         check(answer, 503, "agent_offline", "gateway", "no", retry=True)
-
-
-async def test_a_direct_connection_is_not_served_yet(caller, jira):
-    check(await caller.send("GET", f"/jira/direct{ECHO}"), 503, "agent_offline", "gateway", "no", retry=True)
 
 
 async def test_an_agent_without_a_login_for_jira(caller, jira):
