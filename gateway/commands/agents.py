@@ -1,6 +1,5 @@
 """`jira-gateway agents`: invite, list, show and revoke."""
 
-from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +11,7 @@ from runtime.exits import CommandFailed
 
 if TYPE_CHECKING:
     from gateway.certificate_authority import Invitation
-    from gateway.commands.desk import Desk
-    from gateway.store import Agent, Instance
-
-LONGEST_INVITE = timedelta(hours=24)
+    from gateway.operations.desk import Desk
 
 app = group("Agents: who may dial in. An invite makes a name; enrolment makes an instance of it.")
 
@@ -42,10 +38,6 @@ def invite(
     """  # noqa: D301 - \b keeps the lines of the example apart in --help
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
 
-    if name == "direct":
-        raise typer.BadParameter("'direct' means without an agent: choose another name")
-    if ttl > LONGEST_INVITE:
-        raise typer.BadParameter("a code works for at most 24h")
     made = at_desk(env_file, lambda desk: _invite(desk, name, ttl))
     code = made.code.get_secret_value()
     if as_json:
@@ -58,11 +50,11 @@ def invite(
 def list_agents(*, env_file: EnvFile = None, as_json: Json = False) -> None:
     """List all agents; links are known while the gateway runs."""
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations.agents import summaries  # noqa: PLC0415 - see gateway.commands
 
     visit = enter(env_file)
-    agents, instances = visit.work(_agents)
     links = visit.links()
-    rows = [_summary(agent, instances, links) for agent in agents]
+    rows = visit.work(lambda desk: summaries(desk, links))
     if as_json:
         return print_json(rows)
     return print_table(
@@ -74,11 +66,11 @@ def list_agents(*, env_file: EnvFile = None, as_json: Json = False) -> None:
 def show(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> None:
     """Show an agent: its instances, open codes, connections and live links."""
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations.agents import details  # noqa: PLC0415 - see gateway.commands
 
     visit = enter(env_file)
-    agent = visit.work(lambda desk: _details(desk, name))
     links = visit.links()
-    agent["links"] = None if links is None else [link for link in links if link.get("agent") == name]
+    agent = visit.work(lambda desk: details(desk, name, links))
     if as_json:
         return print_json(agent)
     return _print_details(agent)
@@ -104,84 +96,24 @@ def revoke(
       jira-gateway agents revoke headquarters --instance 0f3c9a1be2d47788
     """  # noqa: D301 - see invite
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import agents  # noqa: PLC0415 - see gateway.commands
 
-    count = at_desk(env_file, lambda desk: _revoke(desk, name, instance))
+    count = at_desk(env_file, lambda desk: agents.revoke(desk, name, instance))
     say(f"Revoked {name}/{instance}." if instance else f"Revoked {name}: {count} live instances.")
 
 
 async def _invite(desk: "Desk", name: str, ttl: timedelta) -> "Invitation":
-    from gateway.certificate_authority import CertificateAuthority, invite  # noqa: PLC0415 - see gateway.commands
+    from gateway.certificate_authority import CertificateAuthority  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import agents  # noqa: PLC0415 - see gateway.commands
 
+    agents.check_invite(name, ttl)  # a usage error before a CA is made
     authority = CertificateAuthority(desk.settings.state_dir)
     authority.create_if_absent(desk.now)
     settings = desk.settings
     if settings.tunnel_url is None and settings.tunnel_listen.port == 0:
         raise CommandFailed("JIRA_GATEWAY_TUNNEL_URL: is not set; set it to what agents dial", 78)
     address = settings.derived_tunnel_url(settings.tunnel_listen)
-    return await invite(desk.store, authority, name, address, ttl=ttl, by=(desk.actor, desk.now))
-
-
-async def _agents(desk: "Desk") -> "tuple[list[Agent], list[Instance]]":
-    return await desk.store.agents(), await desk.store.instances()
-
-
-async def _revoke(desk: "Desk", name: str, instance: str | None) -> int:
-    async with desk.store.change(desk.actor, desk.now) as change:
-        if instance is None:
-            return await change.revoke_agent(name)
-        await change.revoke_instance(name, instance)
-        return 1
-
-
-async def _details(desk: "Desk", name: str) -> dict[str, Any]:
-    from gateway.store import NotFound  # noqa: PLC0415 - see gateway.commands
-
-    agent = next((row for row in await desk.store.agents() if row.name == name), None)
-    if agent is None:
-        raise NotFound("agent", name)
-    instances = [row for row in await desk.store.instances() if row.agent == name]
-    invites = [row for row in await desk.store.invites() if row.agent == name]
-    return {
-        "name": name,
-        "state": _state(agent, instances),
-        "created_at": agent.created_at,
-        "revoked_at": agent.revoked_at,
-        "connections": [row.name for row in await desk.store.connections() if row.agent == name],
-        "open_codes": [
-            {"created_at": row.created_at, "expires_at": row.expires_at}
-            for row in invites
-            if row.used_at is None and row.expires_at > desk.now
-        ],
-        "instances": [
-            {
-                "instance": row.instance,
-                "serial": row.serial,
-                "enrolled_at": row.enrolled_at,
-                "expires_at": row.expires_at,
-                "revoked_at": row.revoked_at,
-            }
-            for row in instances
-        ],
-    }
-
-
-def _summary(agent: "Agent", instances: "list[Instance]", links: list[dict[str, Any]] | None) -> dict[str, Any]:
-    own = [row for row in instances if row.agent == agent.name]
-    per_agent = Counter(link.get("agent") for link in links or ())
-    return {
-        "name": agent.name,
-        "state": _state(agent, own),
-        "instances": sum(row.revoked_at is None for row in own),
-        "links": None if links is None else per_agent[agent.name],
-        "created_at": agent.created_at,
-        "revoked_at": agent.revoked_at,
-    }
-
-
-def _state(agent: "Agent", instances: "list[Instance]") -> str:
-    if any(row.revoked_at is None for row in instances):
-        return "enrolled"
-    return "revoked" if agent.revoked_at or instances else "invited"
+    return await agents.invite(desk, authority, name, address, ttl)
 
 
 def _print_details(agent: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from gateway.commands.printing import print_json, print_table, put, say
 
 if TYPE_CHECKING:
     from gateway.audit import Head
-    from gateway.commands.desk import Desk
+    from gateway.operations.desk import Desk
 
 app = group("The audit trail: every change, who made it, chained so that tampering shows.")
 

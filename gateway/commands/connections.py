@@ -1,6 +1,5 @@
 """`jira-gateway connections`: add, update, list, show, test and remove."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,7 @@ from gateway.commands.printing import print_fields, print_json, print_table, say
 from runtime.exits import DENIED, CommandFailed
 
 if TYPE_CHECKING:
-    from gateway.commands.connection_rules import ConnectionFlags
-    from gateway.commands.desk import Desk
+    from gateway.operations.desk import Desk
     from gateway.store import Connection
 
 app = group("Connections: each names one Jira, how it is reached and whose credentials it sees.")
@@ -83,15 +81,16 @@ def add(
       jira-gateway connections add hq --via headquarters --credentials gateway --username bot --secret-file -
       jira-gateway connections add cloud --via direct --base-url https://x.atlassian.net --credentials caller
     """  # noqa: D301 - \b keeps the lines of the example apart in --help
-    from gateway.commands.connection_rules import ConnectionFlags  # noqa: PLC0415 - see gateway.commands
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.connection_rules import ConnectionFields  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import connections  # noqa: PLC0415 - see gateway.commands
 
     if via is None or credentials is None:
         raise typer.BadParameter("--via and --credentials are needed")
     secret = None if secret_file is None else read_secret(secret_file)
     ca_pem = None if ca_file is None else read_text(ca_file)
-    flags = ConnectionFlags(via, base_url, credentials, username, secret, timeout, rewrite_links, ca_pem)
-    made = at_desk(env_file, lambda desk: _add(desk, name, flags))
+    fields = ConnectionFields(via, base_url, credentials, username, secret, timeout, rewrite_links, ca_pem)
+    made = at_desk(env_file, lambda desk: connections.add(desk, name, fields))
     _print_saved(made, "Added", as_json=as_json)
 
 
@@ -117,15 +116,16 @@ def update(
       jira-gateway connections update hq --timeout 120
       jira-gateway connections update hq --secret-file /run/secrets/jira-password
     """  # noqa: D301 - see add
-    from gateway.commands.connection_rules import ConnectionFlags  # noqa: PLC0415 - see gateway.commands
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.connection_rules import ConnectionFields  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import connections  # noqa: PLC0415 - see gateway.commands
 
     secret = None if secret_file is None else read_secret(secret_file)
     ca_pem = None if ca_file is None else read_text(ca_file)
-    flags = ConnectionFlags(via, base_url, credentials, username, secret, timeout, rewrite_links, ca_pem)
-    if flags == ConnectionFlags():
+    fields = ConnectionFields(via, base_url, credentials, username, secret, timeout, rewrite_links, ca_pem)
+    if fields == ConnectionFields():
         raise typer.BadParameter("nothing to change: give at least one of the flags of 'connections add'")
-    changed = at_desk(env_file, lambda desk: _update(desk, name, flags))
+    changed = at_desk(env_file, lambda desk: connections.update(desk, name, fields))
     _print_saved(changed, "Updated", as_json=as_json)
 
 
@@ -133,8 +133,9 @@ def update(
 def list_connections(*, env_file: EnvFile = None, as_json: Json = False) -> None:
     """List all connections."""
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations.connections import describe  # noqa: PLC0415 - see gateway.commands
 
-    rows = [_row(row) for row in at_desk(env_file, lambda desk: desk.store.connections())]
+    rows = [describe(row) for row in at_desk(env_file, lambda desk: desk.store.connections())]
     if as_json:
         return print_json(rows)
     columns = ("name", "via", "base_url", "credentials", "username", "timeout_seconds", "rewrite_links")
@@ -154,9 +155,10 @@ def show(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> None
 def try_out(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> None:
     """Ask the running gateway to try this connection now; status 1 when that fails, 69 when nothing runs."""
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations.connections import find  # noqa: PLC0415 - see gateway.commands
 
     visit = enter(env_file)
-    visit.work(lambda desk: _find(desk, name))
+    visit.work(lambda desk: find(desk, name))
     result = visit.ask("test-connection", {"name": name})
     if as_json:
         print_json(result)
@@ -175,65 +177,21 @@ def remove(
 ) -> None:
     """Remove a connection, if no token names it. A later one of the same name is not reached by old tokens."""
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import connections  # noqa: PLC0415 - see gateway.commands
 
-    at_desk(env_file, lambda desk: _remove(desk, name, force=force))
+    at_desk(env_file, lambda desk: connections.remove(desk, name, force=force))
     say(f"Removed {name}.")
 
 
-async def _add(desk: "Desk", name: str, flags: "ConnectionFlags") -> "Connection":
-    from gateway.commands.connection_rules import new_connection  # noqa: PLC0415 - see gateway.commands
-
-    row = new_connection(name, flags, lambda secret: _seal(desk, name, secret))
-    async with desk.store.change(desk.actor, desk.now) as change:
-        await change.add_connection(row)
-    return row
-
-
-async def _update(desk: "Desk", name: str, flags: "ConnectionFlags") -> "Connection":
-    from gateway.commands.connection_rules import changed_connection  # noqa: PLC0415 - see gateway.commands
-
-    row = changed_connection(await _find(desk, name), flags, lambda secret: _seal(desk, name, secret))
-    async with desk.store.change(desk.actor, desk.now) as change:
-        await change.update_connection(row)
-    return row
-
-
-async def _remove(desk: "Desk", name: str, *, force: bool) -> None:
-    async with desk.store.change(desk.actor, desk.now) as change:
-        await change.remove_connection(name, force=force)
-
-
-async def _find(desk: "Desk", name: str) -> "Connection":
-    from gateway.store import NotFound  # noqa: PLC0415 - see gateway.commands
-
-    found = next((row for row in await desk.store.connections() if row.name == name), None)
-    if found is None:
-        raise NotFound("connection", name)
-    return found
-
-
 async def _details(desk: "Desk", name: str) -> dict[str, Any]:
-    row = _row(await _find(desk, name))
-    live = [token for token in await desk.store.tokens() if token.revoked_at is None]
-    return row | {"tokens": [token.name for token in live if name in token.connections]}
+    from gateway.operations.connections import describe, find, tokens_of  # noqa: PLC0415 - see gateway.commands
 
-
-def _seal(desk: "Desk", name: str, secret: str) -> bytes:
-    from pydantic import SecretBytes  # noqa: PLC0415 - see gateway.commands
-
-    from gateway.directory import secret_place  # noqa: PLC0415 - see gateway.commands
-
-    return desk.key.seal(SecretBytes(secret.encode()), secret_place(name))
-
-
-def _row(connection: "Connection") -> dict[str, Any]:
-    row = asdict(connection)
-    row["has_secret"] = row.pop("sealed_secret") is not None
-    row["has_ca"] = row.pop("ca_pem") is not None
-    return row
+    return describe(await find(desk, name)) | {"tokens": await tokens_of(desk, name)}
 
 
 def _print_saved(connection: "Connection", done: str, *, as_json: bool) -> None:
+    from gateway.operations.connections import describe  # noqa: PLC0415 - see gateway.commands
+
     if as_json:
-        return print_json(_row(connection))
+        return print_json(describe(connection))
     return say(f"{done} {connection.name}.")

@@ -13,12 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import typer
+
 from certs.errors import CertsError, FileUnusable, PrivateFileExposed
 from gateway.audit import AuditBroken
 from gateway.backup import BackupUnusable, GatewayRuns, State, StateInTheWay
-from gateway.sealing import SealingError, SecretKey, load_secret_key
+from gateway.operations.desk import Desk
+from gateway.sealing import SealingError, load_secret_key
 from gateway.settings import GatewaySettings
-from gateway.store import SchemaTooNew, Store, StoreError, StoreUnavailable, database_path, open_store
+from gateway.store import SchemaTooNew, StoreError, StoreUnavailable, database_path, open_store
+from gateway.unacceptable import Unacceptable
 from runtime.configuration import load
 from runtime.exits import CONFIGURATION, DENIED, UNAVAILABLE, CommandFailed
 from runtime.identity import act_as_owner, actor, ensure_state_directory
@@ -30,20 +34,19 @@ _UNAVAILABLE_ERRORS = (StoreUnavailable, OSError, sqlite3.Error)
 _REFUSALS = (StoreError, CertsError, AuditBroken, BackupUnusable, GatewayRuns, StateInTheWay)
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """One command's workplace: who asks, when, and what there is to work with."""
-
-    settings: GatewaySettings
-    key: SecretKey
-    store: Store
-    actor: str
-    now: datetime
-
-    @property
-    def state(self) -> State:
-        """Where the gateway's files are."""
-        return state_of(self.settings)
+_FLAGS = {
+    "base_url": "--base-url",
+    "ca_pem": "--ca-file",
+    "connections": "--connection",
+    "credentials": "--credentials",
+    "scopes": "--scope",
+    "secret": "--secret-file",
+    "timeout_seconds": "--timeout",
+    "ttl": "--ttl",
+    "username": "--username",
+    "via": "--via",
+}
+"""How fields are called on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,14 @@ def state_of(settings: GatewaySettings) -> State:
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Turn the typed errors of the gateway into CommandFailed; their texts are written for operators."""
+    """Turn the typed errors of the gateway into CommandFailed; their texts are written for operators.
+
+    What contradicts itself becomes a usage error (typer.BadParameter).
+    """
     try:
         yield
+    except Unacceptable as error:
+        raise typer.BadParameter(error.text(_FLAGS)) from error
     except _CONFIGURATION_ERRORS as error:
         raise CommandFailed(str(error), CONFIGURATION) from error
     except _UNAVAILABLE_ERRORS as error:

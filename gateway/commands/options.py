@@ -1,20 +1,19 @@
 """The options that commands share, and how their texts are read. A bad one is a usage error (status 2)."""
 
-import re
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-NAME_RULE = "use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit"
-MAX_DURATION = timedelta(days=3650)
+from gateway.naming import check_name, parse_duration, parse_expiry
+from gateway.unacceptable import Unacceptable
+
 MAX_TEXT_BYTES = 64 * 1024
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([dhms])", re.ASCII)
-_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+T = TypeVar("T")
 
 
 def group(description: str) -> typer.Typer:
@@ -30,29 +29,23 @@ def group(description: str) -> typer.Typer:
 
 def read_name(text: str) -> str:
     """Return a name that follows the grammar; raises typer.BadParameter."""
-    if not _NAME.fullmatch(text):
-        raise typer.BadParameter(f"{text!r} is not a name: {NAME_RULE}")
-    return text
+    return _read(check_name, text)
 
 
 def read_duration(text: str) -> timedelta:
     """Return 90d, 12h, 30m or 45s as a timedelta; raises typer.BadParameter."""
-    match = _DURATION.fullmatch(text)
-    duration = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
-    if duration is None or duration > MAX_DURATION:
-        raise typer.BadParameter(f"{text!r} is not a duration: write it as 90d, 12h or 30m, at most 3650d")
-    return duration
+    return _read(parse_duration, text)
 
 
 def read_expiry(text: str) -> timedelta | None:
     """Return a duration, or None for `never`; raises typer.BadParameter."""
-    return None if text == "never" else read_duration(text)
+    return _read(parse_expiry, text)
 
 
 def read_text(source: Path) -> str:
     """Return the text in a file, or on standard input for `-`, without the last line end; raises typer.BadParameter."""
     try:
-        content = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1) if str(source) == "-" else _read(source)
+        content = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1) if str(source) == "-" else _head_of(source)
         text = content.decode("utf-8").rstrip("\r\n")
     except OSError as error:
         raise typer.BadParameter(f"{source} cannot be read ({error.strerror})") from None
@@ -71,7 +64,14 @@ def read_secret(source: Path) -> str:
     return secret
 
 
-def _read(source: Path) -> bytes:
+def _read(parse: Callable[[str, str], T], text: str) -> T:
+    try:
+        return parse("", text)
+    except Unacceptable as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _head_of(source: Path) -> bytes:
     with source.open("rb") as file:
         return file.read(MAX_TEXT_BYTES + 1)
 

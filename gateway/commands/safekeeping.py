@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.backup import State
-    from gateway.commands.desk import Desk
+    from gateway.operations.desk import Desk
     from gateway.settings import GatewaySettings
 
 
@@ -101,10 +101,11 @@ def _discard(file: Path) -> None:
 
 async def _backup(desk: "Desk", file: Path, out: BinaryIO) -> dict[str, Any]:
     from gateway.backup import write_backup  # noqa: PLC0415 - see gateway.commands
+    from gateway.commands.desk import state_of  # noqa: PLC0415 - see gateway.commands
 
     async with desk.store.change(desk.actor, desk.now) as change:
         await change.record("backup.create", str(file), {})
-    return write_backup(desk.state, desk.key, out, desk.now)
+    return write_backup(state_of(desk.settings), desk.key, out, desk.now)
 
 
 def _restore(settings: "GatewaySettings", state: "State", archive: BinaryIO, *, force: bool) -> Path | None:

@@ -1,7 +1,6 @@
 """`jira-gateway tokens`: create, rotate, list and revoke."""
 
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,12 +9,8 @@ from gateway.commands.options import EnvFile, Json, Name, group, read_duration, 
 from gateway.commands.printing import print_json, print_table, put, say, text
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
-    from gateway.commands.desk import Desk
-    from gateway.store import Token
-
-DEFAULT_EXPIRY = timedelta(days=90)
+    from gateway.operations.desk import Desk
+    from gateway.operations.tokens import NewSecret
 
 app = group("Tokens: what callers present, and what each may do.")
 
@@ -68,15 +63,14 @@ def create(
       jira-gateway tokens create reports --connection headquarters --read-only --rate 10/s --expires 30d
     """  # noqa: D301 - \b keeps the lines of the example apart in --help
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import tokens  # noqa: PLC0415 - see gateway.commands
     from gateway.store import Scope  # noqa: PLC0415 - see gateway.commands
 
+    if expires is not None:
+        read_expiry(expires)  # a usage error before anything else
     scopes = frozenset(map(Scope, scope or ["call"]))
-    if not connection and scopes != {Scope.ADMIN}:
-        raise typer.BadParameter("name at least one --connection that the token may use")
-    lifetime = DEFAULT_EXPIRY if expires is None else read_expiry(expires)
-    limits = {"connections": frozenset(connection or ()), "scopes": scopes, "read_only": read_only, "rate": rate}
-    secret, expires_at = at_desk(env_file, lambda desk: _create(desk, name, limits, lifetime))
-    _print_token(name, secret, expires_at, as_json=as_json)
+    fields = tokens.TokenFields(frozenset(connection or ()), scopes, read_only, rate, expires)
+    _print_token(at_desk(env_file, lambda desk: tokens.create(desk, name, fields)), as_json=as_json)
 
 
 @app.command()
@@ -98,11 +92,12 @@ def rotate(
       jira-gateway tokens rotate ci --overlap 1h
     """  # noqa: D301 - see create
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import tokens  # noqa: PLC0415 - see gateway.commands
 
     if expires is not None:
         read_expiry(expires)  # a usage error before anything else
-    secret, expires_at = at_desk(env_file, lambda desk: _rotate(desk, name, expires, overlap))
-    _print_token(name, secret, expires_at, as_json=as_json)
+    made = at_desk(env_file, lambda desk: tokens.rotate(desk, name, expires, overlap))
+    _print_token(made, as_json=as_json)
 
 
 @app.command("list")
@@ -121,65 +116,22 @@ def list_tokens(*, env_file: EnvFile = None, as_json: Json = False) -> None:
 def revoke(name: Name, *, env_file: EnvFile = None) -> None:
     """Revoke a token: it is refused within a second."""
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations import tokens  # noqa: PLC0415 - see gateway.commands
 
-    at_desk(env_file, lambda desk: _revoke(desk, name))
+    at_desk(env_file, lambda desk: tokens.revoke(desk, name))
     say(f"Revoked {name}.")
 
 
-async def _create(
-    desk: "Desk", name: str, limits: dict[str, Any], lifetime: timedelta | None
-) -> "tuple[SecretStr, datetime | None]":
-    from gateway.store import Token  # noqa: PLC0415 - see gateway.commands
-    from gateway.tokens import hash_token, make_token  # noqa: PLC0415 - see gateway.commands
-
-    secret = make_token()
-    expires_at = None if lifetime is None else desk.now + lifetime
-    token = Token(name, hash_token(secret.get_secret_value().encode()), desk.now, expires_at=expires_at, **limits)
-    async with desk.store.change(desk.actor, desk.now) as change:
-        await change.add_token(token)
-    return secret, expires_at
-
-
-async def _rotate(
-    desk: "Desk", name: str, expires: str | None, overlap: timedelta | None
-) -> "tuple[SecretStr, datetime | None]":
-    from gateway.tokens import hash_token, make_token  # noqa: PLC0415 - see gateway.commands
-
-    endless = {row.name for row in await desk.store.tokens() if row.expires_at is None}
-    usual = None if name in endless else DEFAULT_EXPIRY
-    lifetime = usual if expires is None else read_expiry(expires)
-    secret = make_token()
-    expires_at = None if lifetime is None else desk.now + lifetime
-    keep_until = None if overlap is None else desk.now + overlap
-    async with desk.store.change(desk.actor, desk.now) as change:
-        hashed = hash_token(secret.get_secret_value().encode())
-        await change.rotate_token(name, hashed, expires_at=expires_at, keep_until=keep_until)
-    return secret, expires_at
-
-
 async def _rows(desk: "Desk") -> list[dict[str, Any]]:
-    return [_row(token, desk.now) for token in await desk.store.tokens()]
+    from gateway.operations.tokens import describe  # noqa: PLC0415 - see gateway.commands
+
+    return [describe(token, desk.now) for token in await desk.store.tokens()]
 
 
-async def _revoke(desk: "Desk", name: str) -> None:
-    async with desk.store.change(desk.actor, desk.now) as change:
-        await change.revoke_token(name)
-
-
-def _row(token: "Token", now: datetime) -> dict[str, Any]:
-    from gateway.tokens import format_rate  # noqa: PLC0415 - see gateway.commands
-
-    row = asdict(token)
-    for secret in ("secret_hash", "previous_hash", "previous_expires_at"):
-        del row[secret]
-    row["rate"] = None if token.rate is None else format_rate(token.rate)
-    expired = token.expires_at is not None and token.expires_at <= now
-    return {"name": token.name, "state": "revoked" if token.revoked_at else "expired" if expired else "active"} | row
-
-
-def _print_token(name: str, secret: "SecretStr", expires_at: datetime | None, *, as_json: bool) -> None:
+def _print_token(made: "NewSecret", *, as_json: bool) -> None:
+    secret = made.secret.get_secret_value()
     if as_json:
-        return print_json({"name": name, "token": secret.get_secret_value(), "expires_at": expires_at})
-    until = "never expires" if expires_at is None else f"expires {text(expires_at)}"
-    say(f"The token {name} is shown once and {until}:")
-    return put(secret.get_secret_value())
+        return print_json({"name": made.name, "token": secret, "expires_at": made.expires_at})
+    until = "never expires" if made.expires_at is None else f"expires {text(made.expires_at)}"
+    say(f"The token {made.name} is shown once and {until}:")
+    return put(secret)
