@@ -250,9 +250,9 @@ def say(port: int, data: bytes, *, timeout: float = 15.0) -> list[Reply]:
                     _read_body(response, reply)
                 except (OSError, http.client.HTTPException):
                     return replies
-                reply.whole = True
+                reply.whole, reply.will_close = True, response.will_close
                 replies.append(reply)
-                if response.will_close:
+                if reply.will_close:
                     return replies
 
 
