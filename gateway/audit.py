@@ -91,24 +91,47 @@ class AuditChain:
         Raises:
             AuditBroken: a record was edited, removed, inserted or moved, or the trail does not hold `kept`.
         """
-        head = Head()
+        check = self.check(kept)
         for record in records:
-            head = self._follow(head, record)
-            if kept is not None and kept.count == head.count and kept.mac != head.mac:
-                raise AuditBroken(head.count, "it is not the record that the given head names")
-        if kept is not None and kept.count > head.count:
-            raise AuditBroken(head.count + 1, f"records up to {kept.count} are missing at the end")
-        return head
+            check.follow(record)
+        return check.end()
 
-    def _follow(self, head: Head, record: AuditRecord) -> Head:
-        if record.seq != head.count + 1:
-            raise AuditBroken(head.count + 1, f"it is missing, record {record.seq} stands in its place")
-        if not hmac.compare_digest(record.mac, self._mac(head.mac, record)):
-            raise AuditBroken(record.seq, "its content was changed, or the secret key is another one")
-        return Head(record.seq, record.mac)
+    def check(self, kept: Head | None = None) -> "AuditCheck":
+        """Return a check that takes the records one after the other, for a trail too long to hold."""
+        return AuditCheck(self, kept)
+
+    def fits(self, head: Head, record: AuditRecord) -> bool:
+        """Say whether the record's MAC is the one that follows `head`."""
+        return hmac.compare_digest(record.mac, self._mac(head.mac, record))
 
     def _mac(self, before: str, record: AuditRecord) -> str:
         # A JSON list is unambiguous: no two different records have the same bytes.
         fields = [before, record.seq, record.at.isoformat(timespec="milliseconds")]
         fields += [record.actor, record.action, record.subject, record.detail]
         return hmac.new(self._key, json.dumps(fields).encode(), sha256).hexdigest()
+
+
+class AuditCheck:
+    """One walk along a trail, from its beginning."""
+
+    def __init__(self, chain: AuditChain, kept: Head | None) -> None:
+        self._chain = chain
+        self._kept = kept
+        self._head = Head()
+
+    def follow(self, record: AuditRecord) -> None:
+        """Take the next record; raises AuditBroken."""
+        if record.seq != self._head.count + 1:
+            raise AuditBroken(self._head.count + 1, f"it is missing, record {record.seq} stands in its place")
+        if not self._chain.fits(self._head, record):
+            raise AuditBroken(record.seq, "its content was changed, or the secret key is another one")
+        self._head = Head(record.seq, record.mac)
+        if self._kept is not None and self._kept.count == record.seq and self._kept.mac != record.mac:
+            raise AuditBroken(record.seq, "it is not the record that the given head names")
+
+    def end(self) -> Head:
+        """Return the head of the whole trail; raises AuditBroken when the one that was kept lies behind its end."""
+        if self._kept is not None and self._kept.count > self._head.count:
+            problem = f"records up to {self._kept.count} are missing at the end"
+            raise AuditBroken(self._head.count + 1, problem)
+        return self._head

@@ -24,7 +24,9 @@ from gateway.store.rows import Agent, Connection, Instance, Invite, Snapshot, To
 WRITE_SECONDS = 30
 """How long a change may take, waiting in line included."""
 
-_AUDIT_PAGE = 1000
+_AUDIT_PAGE = 250
+"""Records that are read, and checked, in one go: about 2 ms of a running gateway's time."""
+
 _KEY_PLACE = "this store"
 _KEY_PROOF = SecretBytes(b"jira-gateway")
 
@@ -74,7 +76,7 @@ class Store:
     async def audit(self) -> AsyncIterator[AuditRecord]:
         """Yield the audit trail from its beginning, a page at a time."""
         after = 0
-        while page := await self._audit_page(after):
+        while page := await self.audit_page(after, _AUDIT_PAGE):
             for record in page:
                 yield record
             after = page[-1].seq
@@ -85,7 +87,18 @@ class Store:
         Raises:
             AuditBroken: it was changed, or does not hold the head that was kept.
         """
-        return self._chain.verify([record async for record in self.audit()], kept)
+        check = self._chain.check(kept)
+        async for record in self.audit():
+            check.follow(record)
+        return check.end()
+
+    async def audit_page(self, after: int, limit: int) -> list[AuditRecord]:
+        """Return at most `limit` records of the trail, from the one after number `after`."""
+        return await self._read(lambda db: queries.audit_records(db, after=after, limit=limit))
+
+    async def audit_head(self) -> Head:
+        """Return where the trail ends, without checking it."""
+        return await self._read(queries.audit_head)
 
     @asynccontextmanager
     async def change(self, actor: str, now: datetime) -> AsyncIterator[Change]:
@@ -115,9 +128,6 @@ class Store:
                 await change.set_key_check(key.seal(_KEY_PROOF, _KEY_PLACE))
         else:
             key.unseal(sealed, _KEY_PLACE)
-
-    async def _audit_page(self, after: int) -> list[AuditRecord]:
-        return await self._read(lambda db: queries.audit_records(db, after=after, limit=_AUDIT_PAGE))
 
     async def _read(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with errors_of(self._path):
