@@ -63,7 +63,7 @@ def status(*, env_file: EnvFile = None, as_json: Json = False) -> None:
 @app.command()
 def version(*, as_json: Json = False) -> None:
     """Print the version."""
-    from agent.version import release  # noqa: PLC0415 - only here
+    from runtime.version import release  # noqa: PLC0415 - only here
 
     if as_json:
         return print_json({"name": "jira-agent", "version": release()})

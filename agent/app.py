@@ -8,6 +8,7 @@ DRAIN_SECONDS, then everything is cancelled. SIGHUP reads policy and credentials
 import asyncio
 import signal
 from collections.abc import Callable
+from time import monotonic
 
 import structlog
 
@@ -26,7 +27,6 @@ from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
 from agent.tally import Tally
-from agent.version import release
 from certs.errors import CertsError
 from http1.client import ClientPool
 from http1.sweep import Sweeper
@@ -109,8 +109,7 @@ class Agent:
         jira = settings.required_jira()
         identity = self._checked_identity()
         pool = ClientPool(make_origin(settings, jira), self._sweeper)
-        loop = asyncio.get_running_loop()
-        side = JiraSide(pool, self._limiter, self._sweeper, self._tally, loop.time, report)
+        side = JiraSide(pool, self._limiter, self._sweeper, self._tally, monotonic, report)
         carrier = Carrier(load_screening(settings, jira), side)
         dialer = Dialer(self._route, user_agent())
         supervisor = Supervisor(
@@ -158,8 +157,8 @@ class Agent:
             raise DialError(Cause.IDENTITY_UNUSABLE, str(error)) from None
 
     def _make_link(self, websocket: Websocket, carrier: Carrier) -> Link:
-        clock = asyncio.get_running_loop().time
-        session = Session(Role.AGENT, budget=self._budget, clock=clock, software=user_agent())
+        # Not the loop's time: uvloop counts whole milliseconds, and windows could not follow a short round trip.
+        session = Session(Role.AGENT, budget=self._budget, clock=monotonic, software=user_agent())
         return Link(websocket, session, carrier.accept)
 
     async def _drain(self) -> None:

@@ -8,9 +8,9 @@ from agent.credentials import jira_credentials
 from agent.policy import Policy, PolicyError
 from agent.screening import Screening
 from agent.settings import AgentSettings
-from agent.version import release
 from jira_api.webhook_registration import is_target_prefix
 from runtime.configuration import ConfigurationError
+from runtime.version import release
 
 
 def user_agent() -> str:

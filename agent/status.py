@@ -16,7 +16,7 @@ from agent.jira_probe import JiraProbe
 from agent.limiter import Limiter
 from agent.supervisor import LiveLink, Supervisor
 from agent.tally import Tally
-from agent.version import release
+from runtime.version import release
 from tunnel.budget import Budget
 
 WAITING = "waiting for enrolment"

@@ -177,3 +177,18 @@ def test_no_path_of_a_machine_and_no_index_address_is_committed() -> None:
         assert "--hash=sha256:" in text
         assert "://" not in text, f"{lock.name} names an address"
         assert "--index" not in text
+
+
+def test_sessions_are_given_a_clock_finer_than_their_round_trips() -> None:
+    """uvloop's own time counts whole milliseconds: with it a short round trip reads 0 and windows never grow."""
+    clocks = [
+        (_name(path), ast.unparse(keyword.value))
+        for path in _modules()
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Session"
+        for keyword in node.keywords
+        if keyword.arg == "clock"
+    ]
+    assert {name for name, _ in clocks} == {"agent/app.py", "gateway/tunnel_listener.py"}
+    for name, clock in clocks:
+        assert clock == "monotonic", f"{name}: Session gets {clock}"
