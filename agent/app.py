@@ -35,6 +35,7 @@ from runtime.configuration import ConfigurationError
 from runtime.control import serve_control
 from runtime.exits import CONFIGURATION, CommandFailed
 from runtime.identity import ensure_state_directory
+from runtime.version import release
 from tunnel.budget import Budget
 from tunnel.link import Link
 from tunnel.session import Role, Session

@@ -26,9 +26,7 @@ app = group(
 @app.command()
 def check(
     method: Annotated[str, typer.Argument(help="GET, POST, …")],
-    path: Annotated[
-        str, typer.Argument(help="The path as Jira knows it, without its context path; a query may follow.")
-    ],
+    path: Annotated[str, typer.Argument(help="The path without Jira's context path; a query may follow.")],
     *,
     credentials: Annotated[
         Literal["agent", "gateway", "caller"], typer.Option(help="Whose Jira login the request would use.")
