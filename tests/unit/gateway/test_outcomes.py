@@ -1,0 +1,78 @@
+"""Outcomes: counted, logged when they are ours, and never with anything that may be secret."""
+
+from time import perf_counter
+from types import SimpleNamespace
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.errors import INTERNAL, POLICY_DENIED, UNAUTHENTICATED, Problem, Source
+from gateway.outcomes import OutcomeLog
+from http1.messages import NO_BODY, RequestHead
+from http1.target import parse_target
+
+CANARY = b"canary"
+
+
+def forward():
+    request = RequestHead(b"POST", b"/jira/hq/x?q=" + CANARY, [(b"Authorization", CANARY)], NO_BODY)
+    return SimpleNamespace(
+        request_id="r-1",
+        started_at=perf_counter(),
+        exchange=SimpleNamespace(request=request),
+        admission=SimpleNamespace(
+            grant=SimpleNamespace(name="ci"),
+            route=SimpleNamespace(name="hq", agent="site"),
+            target=parse_target(b"/" + b"x" * 500 + b"?q=" + CANARY),
+        ),
+    )
+
+
+def test_jiras_answers_are_counted_by_status_and_not_logged_above_debug():
+    outcomes = OutcomeLog()
+    with capture_logs() as lines:
+        outcomes.finished(forward(), 200, None)
+        outcomes.finished(forward(), 404, None)
+    assert outcomes.by_status == {200: 1, 404: 1}
+    assert not outcomes.by_slug
+    assert {line["log_level"] for line in lines} <= {"debug"}
+
+
+def test_a_caller_that_left_before_an_answer_is_no_status():
+    outcomes = OutcomeLog()
+    outcomes.finished(forward(), 0, None)
+    assert (outcomes.hung_up, dict(outcomes.by_status)) == (1, {})
+
+
+@pytest.mark.parametrize(("slug", "level"), [(POLICY_DENIED, "warning"), (INTERNAL, "error")])
+def test_our_answers_are_logged_with_who_what_and_why(slug, level):
+    outcomes = OutcomeLog()
+    with capture_logs() as lines:
+        outcomes.finished(forward(), slug.status, Problem(slug, "because", Source.AGENT))
+    [line] = [line for line in lines if line["event"] == "request_failed"]
+
+    assert line["log_level"] == level
+    assert (line["request_id"], line["caller"], line["connection"], line["agent"]) == ("r-1", "ci", "hq", "site")
+    assert (line["error"], line["source"], line["processed"], line["reason"]) == (slug.name, "agent", "no", "because")
+    assert len(line["path"]) == 200
+    assert "canary" not in str(lines)
+    assert outcomes.by_slug == {slug.name: 1}
+
+
+def test_what_was_refused_at_the_door_is_counted_and_logged_without_secrets():
+    outcomes = OutcomeLog()
+    head = forward().exchange.request
+    with capture_logs() as lines:
+        outcomes.refused("10.0.0.1", head, Problem(UNAUTHENTICATED, "no token"), "r-2", caller="")
+        outcomes.refused("10.0.0.1", None, Problem(UNAUTHENTICATED, "no token"), "r-3", caller="")
+
+    assert (lines[0]["peer"], lines[0]["method"], lines[0]["path"]) == ("10.0.0.1", "POST", "/jira/hq/x")
+    assert (lines[1]["method"], lines[1]["path"]) == ("", "")
+    assert "canary" not in str(lines)
+    assert (outcomes.by_status[401], outcomes.by_slug["unauthenticated"]) == (2, 2)
+
+
+def test_it_shows_its_counts():
+    outcomes = OutcomeLog()
+    outcomes.finished(forward(), 200, None)
+    assert repr(outcomes) == "<OutcomeLog 1 answers, 0 ours>"
