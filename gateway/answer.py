@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Protocol
 
 from gateway.admission import Admission
-from gateway.registry import AgentLink, Registry
+from gateway.registry import Registry, Way
 from gateway.store import Credentials
 from jira_api.gzip_bodies import GzipBodyRewriter
 from jira_api.headers import rewrite_set_cookie
@@ -28,7 +28,7 @@ class Answered(Protocol):
     request_id: str
     started_at: float
     answered_at: float
-    link: AgentLink | None
+    link: Way | None
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class AnswerRules:
         """Return the context path of an agent's Jira as it announced it, b"" while it is offline."""
         return self._registry.settings(agent).get(b"context-path", b"")
 
-    def _face(self, admission: Admission, link: AgentLink | None) -> Face:
+    def _face(self, admission: Admission, link: Way | None) -> Face:
         key = (admission.route.name, admission.by_host)
         face = link.faces.get(key) if link is not None else None
         if face is None:

@@ -21,7 +21,11 @@ from certs.errors import CertsError
 from certs.tls import TunnelTls
 from gateway.api_listener import ApiListener
 from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
+from gateway.direct_links import DirectConnections
+from gateway.direct_origin import Origins
 from gateway.directory import Directory, read_directory, watch
+from gateway.egress import Dialer, Egress
+from gateway.egress_proof import EgressProof
 from gateway.enrollment import EnrollmentDesk
 from gateway.front_door import FrontDoor
 from gateway.metrics import render
@@ -80,6 +84,12 @@ class Gateway:
         self.budget = Budget(settings.memory_budget_bytes)
         desk = EnrollmentDesk(stored.store, authority)
         self.software = f"jira-gateway/{release()}"
+        egress = Egress.from_settings(settings)
+        egress.check_bindable()
+        self.egress_proof = EgressProof(settings, egress)
+        origins = Origins(settings, Dialer(egress, settings.allow_networks))
+        self.direct = DirectConnections(origins, self.sweeper, self.software)
+        self.direct.use(directory)
         self._denied = authority.deny_list()
         self.tunnel = TunnelListener(self.registry, self.budget, desk, directory, self._denied, self.software)
         self.api = ApiListener(settings, self.sweeper, self.sockets)
@@ -97,6 +107,8 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 await self._open_door(tasks)
                 tasks.create_task(self.sweeper.run())
+                tasks.create_task(self.direct.run())
+                tasks.create_task(self.egress_proof.run())
                 tasks.create_task(self.tunnel.run(self._settings.tunnel_listen, self._tls, self._tunnel_started))
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
                 tasks.create_task(self._watch_authority())
@@ -118,6 +130,7 @@ class Gateway:
             public_url=settings.derived_public_url(bound),
             domain=settings.connection_domain,
             wall_clock=partial(datetime.now, UTC),
+            direct=self.direct,
         )
         tasks.create_task(self.api.run())
         self._not_ready.pop("api", None)
@@ -130,6 +143,7 @@ class Gateway:
     def _use(self, directory: Directory) -> None:
         """Make a changed store count: for the next request, and for links whose certificate was revoked."""
         self.directory = directory
+        self.direct.use(directory)
         if self.door is not None:
             self.door.use(directory)
         self.tunnel.use(directory, self._denied)
@@ -165,9 +179,12 @@ class Gateway:
 
     def _pages(self) -> Pages:
         return Pages(
-            ready=lambda: next(iter(self._not_ready.values()), None),
-            status=lambda: status_page(self.registry, self.directory, self.software),
-            metrics=lambda: render(self.registry, self.outcomes, self.sockets, self.budget),
+            ready=lambda: next(iter(self._not_ready.values()), self.egress_proof.mismatch),
+            status=lambda: {
+                **status_page(self.registry, self.directory, self.software),
+                "egress": self.egress_proof.page(),
+            },
+            metrics=lambda: render(self.registry, self.outcomes, self.sockets, self.budget, self.direct),
         )
 
     def _commands(self) -> dict[str, Any]:
@@ -179,7 +196,7 @@ class Gateway:
             connection = self.directory.connection(name)
             if connection is None:
                 raise CommandFailed(f"there is no connection {name}; see jira-gateway connections list")
-            checks = await test_connection(connection, self.registry)
+            checks = await test_connection(connection, self.registry, self.direct.pick)
             rows = [
                 {"check": row.check, "result": row.result, "detail": row.detail, "action": row.action} for row in checks
             ]
@@ -205,7 +222,7 @@ class Gateway:
         self.sockets.abort()
 
     def _in_flight(self) -> int:
-        return sum(agent_link.link.streams for agent_link in self.registry.links())
+        return self.direct.streams + sum(agent_link.link.streams for agent_link in self.registry.links())
 
 
 def main(settings: GatewaySettings) -> int:

@@ -83,6 +83,10 @@ class Directory:
         """Return the connections that this agent carries."""
         return [entry for entry in self._connections.values() if entry.agent == agent]
 
+    def direct(self) -> list[ConnectionEntry]:
+        """Return the connections that this gateway carries itself."""
+        return [entry for entry in self._connections.values() if entry.agent is None]
+
     def revoked(self, agent: str, instance: str, serial: str) -> bool:
         """Say whether a certificate that our CA signed must be refused all the same.
 

@@ -1,22 +1,24 @@
-"""One caller's request on its way through a link and back: the gateway's half of the request path.
+"""One caller's request on its way to Jira and back: the gateway's half of the request path.
 
-A `Forward` stands between an `http1.exchange.Exchange` and a `tunnel.streams.Stream`. Everything here is a
-synchronous callback of one of the two: no task, no queue, no await. Credit goes back to the agent only when
+A `Forward` stands between an `http1.exchange.Exchange` and a stream, of an agent's link or direct. Everything
+here is a synchronous callback of one of the two: no task, no queue, no await. Credit goes back to the agent only when
 the caller's socket has taken the bytes, and the caller is paused while the link is behind, so that nobody's
 slowness piles up bytes here. Which outcome a caller gets is decided in replay.py and errors.py, not here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Final, Protocol
 
-from gateway.admission import Admission
+from gateway.admission import Admission, Refused
 from gateway.answer import Answer, AnswerRules
+from gateway.directory import ConnectionEntry
 from gateway.errors import (
     AGENT_OFFLINE,
     BAD_REQUEST,
     JIRA_PROTOCOL,
     JIRA_TIMEOUT,
+    JIRA_UNAVAILABLE,
     Problem,
     Processed,
     Source,
@@ -25,7 +27,7 @@ from gateway.errors import (
     from_reset,
 )
 from gateway.kept_body import KeptBody
-from gateway.registry import AgentLink, Registry
+from gateway.registry import AgentLink, Registry, RelayStream, Way
 from gateway.replay import may_replay
 from http1.errors import UnsendableHead
 from http1.exchange import Exchange
@@ -34,7 +36,6 @@ from jira_api.gzip_bodies import BodyUnreadable
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress, StreamRefused
 from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead
 from tunnel.outbox import HIGH_WATER, LOW_WATER
-from tunnel.streams import Stream
 
 # The agent watches the same deadline, nearer to Jira; ours only catches what never comes back.
 GRACE_SECONDS: Final = 0.25
@@ -47,14 +48,22 @@ class Outcomes(Protocol):
         """One request has its outcome; `status` is what the caller saw (0: it hung up before any)."""
 
 
+class Direct(Protocol):
+    """Who knows the ways to Jiras without an agent."""
+
+    def pick(self, entry: ConnectionEntry) -> Way | None:
+        """Return the way of this connection, None when its configuration cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every request shares."""
+    """What every request shares; without `direct` there are only agents."""
 
     registry: Registry
     rules: AnswerRules
     sweeper: Sweeper
     outcomes: Outcomes
+    direct: Direct | None = None
 
 
 class Forward:
@@ -70,14 +79,14 @@ class Forward:
         self.exchange = exchange
         self.admission = admission
         self.request_id = request_id
-        self.link: AgentLink | None = None
+        self.link: Way | None = None
         self.status = 0  # of the answer that the caller sees; 0 before
         self.started_at = perf_counter()
         self.answered_at = 0.0
         self.deadline = 0.0
         self._around = around
         self._head = _request_head(exchange, admission, request_id, around.rules)
-        self._stream: Stream | None = None
+        self._stream: RelayStream | None = None
         self._answer: Answer | None = None
         self._attempts = 0
         self._resent = False  # sent again although it may have reached Jira
@@ -183,6 +192,8 @@ class Forward:
         if self.link is not None:
             self._failed_links.add(id(self.link))
         problem = from_reset(code, progress, detail)
+        if self.admission.route.agent is None:
+            problem = replace(problem, source=Source.GATEWAY)
         method, kept = self._head.method, self._kept.is_whole
         if may_replay(method, code, progress, body_kept=kept, attempts=self._attempts, resent=self._resent):
             self._resent = self._resent or progress is not Progress.NOT_SENT
@@ -220,12 +231,8 @@ class Forward:
         self.deadline = self._around.sweeper.now + self.admission.timeout + GRACE_SECONDS
 
     def _send(self, otherwise: Problem | None) -> None:
-        """Open a stream on the best link left; when there is none the caller gets `otherwise`, or agent_offline."""
-        agent = self.admission.route.agent
-        if agent is None:
-            self._fail(Problem(AGENT_OFFLINE, "This gateway does not serve direct connections yet; use an agent."))
-            return
-        while (link := self._pick(agent)) is not None:
+        """Open a stream on the best way left; when there is none the caller gets `otherwise`, or that there is none."""
+        while (link := self._pick()) is not None:
             self.link = link
             self._attempts += 1
             try:
@@ -234,17 +241,28 @@ class Forward:
                 self._failed_links.add(id(link))
                 otherwise = from_refusal(refused.code)
                 continue
+            except Refused as refused:
+                self._fail(refused.problem)
+                return
             except LocalProtocolError:
                 self._fail(Problem(BAD_REQUEST, "The request's head holds a byte that cannot be carried."))
                 return
             self._send_kept(stream)
             return
-        self._fail(otherwise or Problem(AGENT_OFFLINE, f"The agent {agent} is not connected; try again later."))
+        self._fail(otherwise or _no_way(self.admission.route))
 
-    def _pick(self, agent: str) -> AgentLink | None:
+    def _pick(self) -> Way | None:
+        route = self.admission.route
+        if route.agent is not None:
+            return self._pick_link(route.agent)
+        if self._around.direct is None or (self._attempts and not self._resent):
+            return None  # there is one way only: what it could not reach it cannot reach now
+        return self._around.direct.pick(route)
+
+    def _pick_link(self, agent: str) -> AgentLink | None:
         """Return the best link; after a failure first one of another instance: a dying agent's links die together."""
         registry, failed = self._around.registry, self._failed_links
-        if self.link is not None:
+        if isinstance(self.link, AgentLink):
             instance = self.link.identity.instance
             shunned = {id(link) for link in registry.links(agent) if link.identity.instance == instance}
             elsewhere = registry.pick(agent, failed | shunned)
@@ -252,7 +270,7 @@ class Forward:
                 return elsewhere
         return registry.pick(agent, failed)
 
-    def _send_kept(self, stream: Stream) -> None:
+    def _send_kept(self, stream: RelayStream) -> None:
         if not self._has_body:
             return
         for data in self._kept.chunks:
@@ -293,6 +311,12 @@ class Forward:
         self._stream = None
         self._around.sweeper.discard(self)
         self._around.outcomes.finished(self, self.status, problem)
+
+
+def _no_way(route: ConnectionEntry) -> Problem:
+    if route.agent is None:
+        return Problem(JIRA_UNAVAILABLE, "This connection's configuration cannot be used; the gateway's log says why.")
+    return Problem(AGENT_OFFLINE, f"The agent {route.agent} is not connected; try again later.")
 
 
 def _request_head(exchange: Exchange, admission: Admission, request_id: str, rules: AnswerRules) -> RequestHead:

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.admission import Entrance, Refused, admit
 from gateway.answer import AnswerRules
+from gateway.direct_links import DirectConnections
 from gateway.directory import ConnectionEntry, Directory
 from gateway.errors import DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
 from gateway.forward import Forward, Surroundings
@@ -55,11 +56,13 @@ class FrontDoor:
         public_url: str,
         domain: str | None,
         wall_clock: Callable[[], datetime],
+        direct: DirectConnections | None = None,
     ) -> None:
         domain_bytes = (domain or "").encode()
-        rules = AnswerRules(registry, public_url.encode(), domain_bytes)
-        self._entrance = Entrance(directory, Rates(), domain_bytes, lambda route: _context_path(rules, route))
-        self._around = Surroundings(registry, rules, sweeper, outcomes)
+        self._rules = rules = AnswerRules(registry, public_url.encode(), domain_bytes)
+        self._direct = direct
+        self._entrance = Entrance(directory, Rates(), domain_bytes, self._context_path)
+        self._around = Surroundings(registry, rules, sweeper, outcomes, direct)
         self._outcomes = outcomes
         self._wall_clock = wall_clock
         self._ids = RequestIds()
@@ -112,6 +115,7 @@ class FrontDoor:
         exchange.write(body)
         exchange.finish()
 
-
-def _context_path(rules: AnswerRules, route: ConnectionEntry) -> bytes:
-    return rules.context_path(route.agent) if route.agent else b""
+    def _context_path(self, route: ConnectionEntry) -> bytes:
+        if route.agent is not None:
+            return self._rules.context_path(route.agent)
+        return b"" if self._direct is None else self._direct.context_path(route)

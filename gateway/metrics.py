@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from gateway.direct_links import DirectLink
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
 from http1.limits import OpenSockets
@@ -10,7 +11,9 @@ from tunnel.budget import Budget
 Samples = Mapping[str, float]
 
 
-def render(registry: Registry, outcomes: OutcomeLog, sockets: OpenSockets, budget: Budget) -> str:
+def render(
+    registry: Registry, outcomes: OutcomeLog, sockets: OpenSockets, budget: Budget, direct: Iterable[DirectLink] = ()
+) -> str:
     """Return the whole page."""
     links: dict[str, float] = {}
     in_flight = 0
@@ -18,11 +21,20 @@ def render(registry: Registry, outcomes: OutcomeLog, sockets: OpenSockets, budge
         label = f'{{agent="{agent_link.identity.name}"}}'
         links[label] = links.get(label, 0) + 1
         in_flight += agent_link.link.streams
+    straight: dict[str, float] = {}
+    upstream: dict[str, float] = {}
+    for link in direct:
+        name, pool = link.entry.name, link.link.pool
+        straight[f'{{connection="{name}"}}'] = link.link.streams
+        upstream[f'{{connection="{name}",state="active"}}'] = pool.active
+        upstream[f'{{connection="{name}",state="idle"}}'] = pool.idle
     answers = {f'{{status="{status}"}}': float(count) for status, count in sorted(outcomes.by_status.items())}
     ours = {f'{{error="{slug}"}}': float(count) for slug, count in sorted(outcomes.by_slug.items())}
     blocks = [
         _block("jira_gateway_agent_links", "gauge", "Live links by agent.", links),
         _block("jira_gateway_requests_in_flight", "gauge", "Requests on links.", {"": in_flight}),
+        _block("jira_gateway_direct_requests_in_flight", "gauge", "Requests by direct connection.", straight),
+        _block("jira_gateway_direct_sockets", "gauge", "Sockets to Jiras by direct connection.", upstream),
         _block("jira_gateway_answers_total", "counter", "Answers to callers by status.", answers),
         _block("jira_gateway_errors_total", "counter", "Outcomes that were ours and not Jira's, by slug.", ours),
         _block("jira_gateway_hung_up_total", "counter", "Callers that left before an answer.", {"": outcomes.hung_up}),

@@ -5,21 +5,24 @@ GET only, one request at a time, a bounded answer, a deadline; not the path of c
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.admission import Refused
 from gateway.directory import ConnectionEntry
 from gateway.errors import Problem, from_reset
-from gateway.registry import Registry
+from gateway.registry import Opener, Registry, RelayStream, Way
 from gateway.store import Credentials
 from jira_api.server_info import InvalidServerInfo, parse_server_info
 from tunnel.errors import ErrorCode, Progress, StreamRefused
 from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead
-from tunnel.streams import Stream  # noqa: TC001 - one import style; it costs nothing
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
 PROBE_SECONDS: Final = 15.0
 OK: Final = 200
+
+PickDirect = Callable[[ConnectionEntry], Way | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class _Collector:
 
     def __init__(self) -> None:
         self.done: asyncio.Future[ProbeAnswer] = asyncio.get_running_loop().create_future()
-        self.stream: Stream | None = None
+        self.stream: RelayStream | None = None
         self._head: ResponseHead | None = None
         self._body = bytearray()
 
@@ -81,59 +84,80 @@ class _Collector:
 
 
 class JiraProbe:
-    """Sends GETs through one connection, with the connection's own login."""
+    """Sends GETs through one connection, with the connection's own login; `pick_direct` knows the direct ones."""
 
-    def __init__(self, connection: ConnectionEntry, registry: Registry) -> None:
+    def __init__(
+        self, connection: ConnectionEntry, registry: Registry, pick_direct: PickDirect = lambda _: None
+    ) -> None:
         self.connection = connection
         self._registry = registry
+        self._pick_direct = pick_direct
 
     def __repr__(self) -> str:
         return f"<JiraProbe {self.connection.name}>"
 
     async def get(self, target: bytes, seconds: float = PROBE_SECONDS) -> ProbeAnswer:
         """Return Jira's answer to a GET of `target` (path and query below its base URL), or our problem with it."""
-        picked = self._registry.pick(self.connection.agent or "")
-        if picked is None:
-            return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, "the agent has gone"))
-        collector = _Collector()
-        try:
-            collector.stream = picked.link.open_stream(self._head(target, seconds), collector)
-        except StreamRefused as refused:
-            return ProbeAnswer(problem=from_reset(refused.code, Progress.NOT_SENT, ""))
-        try:
-            async with asyncio.timeout(seconds + 1):
-                return await collector.done
-        except TimeoutError:
-            return ProbeAnswer(problem=from_reset(ErrorCode.JIRA_TIMEOUT, Progress.SENT, ""))
-        finally:
-            if collector.done.cancelled():  # by the deadline, or with whoever asked
-                collector.stream.reset(ErrorCode.DEADLINE)
-
-    def _head(self, target: bytes, seconds: float) -> RequestHead:
         connection = self.connection
-        headers: Pairs = [(b"Accept", b"application/json")]
+        agent = connection.agent
+        way: Way | None = self._pick_direct(connection) if agent is None else self._registry.pick(agent)
+        if way is None:
+            gone = "the agent has gone" if agent else "its configuration cannot be used; see the gateway's log"
+            return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, gone))
+        headers: Pairs = []
         if connection.authorization is not None:
             headers.append((b"Authorization", connection.authorization.get_secret_value()))
-        meta = {b"request-id": b"probe", b"caller": b"gateway", b"credentials": connection.credentials.value.encode()}
-        return RequestHead(b"GET", target, headers, NO_BODY, int(seconds * 1000), meta)
+        return await ask(way.link, target, headers, connection.credentials, seconds)
 
 
-async def test_connection(connection: ConnectionEntry, registry: Registry) -> list[Check]:
+async def ask(
+    link: Opener,
+    target: bytes,
+    headers: Pairs,
+    credentials: Credentials = Credentials.CALLER,
+    seconds: float = PROBE_SECONDS,
+) -> ProbeAnswer:
+    """Return the answer to a GET of `target` through this link, or our problem with it."""
+    meta = {b"request-id": b"probe", b"caller": b"gateway", b"credentials": credentials.value.encode()}
+    headers = [(b"Accept", b"application/json"), *headers]
+    collector = _Collector()
+    try:
+        head = RequestHead(b"GET", target, headers, NO_BODY, int(seconds * 1000), meta)
+        collector.stream = link.open_stream(head, collector)
+    except StreamRefused as refused:
+        return ProbeAnswer(problem=from_reset(refused.code, Progress.NOT_SENT, ""))
+    except Refused as refused:
+        return ProbeAnswer(problem=refused.problem)
+    try:
+        async with asyncio.timeout(seconds + 1):
+            return await collector.done
+    except TimeoutError:
+        return ProbeAnswer(problem=from_reset(ErrorCode.JIRA_TIMEOUT, Progress.SENT, ""))
+    finally:
+        if collector.done.cancelled():  # by the deadline, or with whoever asked
+            collector.stream.reset(ErrorCode.DEADLINE)
+
+
+async def test_connection(
+    connection: ConnectionEntry,
+    registry: Registry,
+    pick_direct: PickDirect = lambda _: None,  # noqa: PT028 - this is no test of pytest
+) -> list[Check]:
     """Test a connection step by step; a step whose condition failed is skipped."""
     agent = connection.agent
-    if agent is None:
-        return [Check("route", "fail", "a direct connection", "direct connections cannot be tested yet")]
-    links = [link for link in registry.links(agent) if link.link.is_usable]
-    if not links:
-        action = f"start jira-agent on-premise; see jira-gateway agents show {agent}"
-        return [
-            Check("agent", "fail", f"{agent} is not connected", action),
-            Check("jira", "skip", "no agent"),
-            Check("login", "skip", "no agent"),
-        ]
-    probe = JiraProbe(connection, registry)
-    checks = [Check("agent", "pass", f"{agent} is connected with {len(links)} links")]
-    jira = _jira_check(await probe.get(b"/rest/api/2/serverInfo"))
+    checks = []
+    if agent is not None:
+        links = [link for link in registry.links(agent) if link.link.is_usable]
+        if not links:
+            action = f"start jira-agent on-premise; see jira-gateway agents show {agent}"
+            return [
+                Check("agent", "fail", f"{agent} is not connected", action),
+                Check("jira", "skip", "no agent"),
+                Check("login", "skip", "no agent"),
+            ]
+        checks.append(Check("agent", "pass", f"{agent} is connected with {len(links)} links"))
+    probe = JiraProbe(connection, registry, pick_direct)
+    jira = _jira_check(await probe.get(b"/rest/api/2/serverInfo"), connection)
     checks.append(jira)
     if jira.result != "pass":
         return [*checks, Check("login", "skip", "no answer from Jira")]
@@ -142,15 +166,23 @@ async def test_connection(connection: ConnectionEntry, registry: Registry) -> li
     return [*checks, _login_check(await probe.get(b"/rest/api/2/myself"), connection)]
 
 
-def _jira_check(answer: ProbeAnswer) -> Check:
+def _jira_check(answer: ProbeAnswer, connection: ConnectionEntry) -> Check:
+    is_direct = connection.agent is None
     if answer.problem is not None:
         action = "see the agent's log, or jira-agent status on its machine"
+        if is_direct:
+            action = "check --base-url, that Jira runs and that it admits this gateway's address"
         return Check("jira", "fail", f"{answer.problem.slug.name}: {answer.problem.message}", action)
     try:
         info = parse_server_info(answer.body)
     except InvalidServerInfo as invalid:
         detail = f"serverInfo answered {answer.status}: {invalid.reason}"
-        return Check("jira", "fail", detail, "check JIRA_AGENT_JIRA_URL, context path included")
+        return Check(
+            "jira",
+            "fail",
+            detail,
+            f"check {'--base-url' if is_direct else 'JIRA_AGENT_JIRA_URL'}, context path included",
+        )
     return Check("jira", "pass", f"Jira {info.version} at {info.base_url}")
 
 

@@ -10,8 +10,56 @@ from typing import Any, Protocol
 
 from certs.certificates import AgentCertificate
 from certs.identity import AgentIdentity
-from tunnel.heads import RequestHead
+from tunnel.errors import ErrorCode, Progress
+from tunnel.heads import Pairs, RequestHead
 from tunnel.streams import Stream, StreamReceiver
+
+
+class RelayStream(Protocol):
+    """What the relay needs of a stream, on a link (`tunnel.streams.Stream`) or direct (`gateway.direct`)."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the request that were sent and are not taken yet."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far the request got."""
+
+    def send_data(self, data: bytes) -> None:
+        """Send a part of the request's body."""
+
+    def send_end(self, trailers: Pairs | None = None) -> None:
+        """End the request's body."""
+
+    def consume(self, size: int) -> None:
+        """Say that the caller has taken `size` bytes of the answer."""
+
+    def reset(self, code: ErrorCode, progress: Progress = Progress.SENT, detail: str = "") -> None:
+        """Give up; nothing is heard any more."""
+
+
+class Opener(Protocol):
+    """What takes requests."""
+
+    def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> RelayStream:
+        """Send a request; raises `tunnel.errors.StreamRefused`, or `gateway.admission.Refused` when direct."""
+
+
+class Way(Protocol):
+    """One way to a Jira: a live link of its agent (`AgentLink`), or direct (`gateway.direct_links.DirectLink`)."""
+
+    @property
+    def link(self) -> Opener:
+        """What takes requests."""
+
+    @property
+    def settings(self) -> dict[bytes, bytes]:
+        """What is known of this Jira: b"jira-url", b"jira-base-url", b"context-path"."""
+
+    @property
+    def faces(self) -> dict[tuple[str, bool], Any]:
+        """What was derived from the settings (see `AgentLink`)."""
 
 
 class Carrier(Protocol):

@@ -6,12 +6,13 @@ It sends what it is given, once. It never retries, redirects, decodes or keeps c
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 
 from http1.call import Call
 from http1.encoding import encode_request
 from http1.errors import FailureKind
 from http1.messages import RequestHead
-from http1.origin import ClientLimits, Origin, ResponseReceiver
+from http1.origin import ClientLimits, DialAddress, Origin, ResponseReceiver
 from http1.sweep import NEVER, Sweeper
 from http1.upstream_socket import UpstreamSocket
 
@@ -21,7 +22,7 @@ _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
 class ClientPool:
-    """The sockets towards one origin. `run` must be running for `start` to open new ones."""
+    """The sockets towards one origin. `run` opens new ones; what is started before it begins waits for it."""
 
     def __init__(self, origin: Origin, sweeper: Sweeper, limits: ClientLimits | None = None) -> None:
         self.origin = origin
@@ -30,6 +31,8 @@ class ClientPool:
         self._sweeper = sweeper
         self._idle: list[UpstreamSocket] = []  # the one idle for the shortest time is last
         self._open: set[UpstreamSocket] = set()
+        self._early: list[Call] = []  # started before `run`
+        self._has_ended = False
         self._group: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -49,9 +52,13 @@ class ClientPool:
         self._sweeper.add(self)
         try:
             async with asyncio.TaskGroup() as self._group:
+                early, self._early = self._early, []
+                for call in early:
+                    self._group.create_task(self._connect(call))
                 await self._loop.create_future()
         finally:
             self._group = None
+            self._has_ended = True
             self._sweeper.discard(self)
             for upstream in list(self._open):
                 upstream.shut()
@@ -67,8 +74,10 @@ class ClientPool:
             upstream.begin(call)
         elif self._group is not None:
             self._group.create_task(self._connect(call))
+        elif not self._has_ended:
+            self._early.append(call)
         else:
-            raise RuntimeError("ClientPool.start needs ClientPool.run")
+            raise RuntimeError("this pool has ended")
         return call
 
     def expire(self, now: float) -> None:
@@ -128,14 +137,33 @@ class ClientPool:
     async def _open_socket(self) -> UpstreamSocket:
         origin = self.origin
         async with asyncio.timeout(self._limits.connect_seconds):
-            _, upstream = await asyncio.get_running_loop().create_connection(
-                lambda: UpstreamSocket(self),
-                origin.host,
-                origin.port,
-                ssl=origin.tls,
-                server_hostname=origin.server_hostname if origin.tls is not None else None,
-                local_addr=(origin.local_address, 0) if origin.local_address else None,
-            )
+            if origin.resolve is None:
+                return await self._dial(origin.host, origin.local_address)
+            return await self._dial_first(await origin.resolve(origin.host, origin.port))
+
+    async def _dial_first(self, addresses: Sequence[DialAddress]) -> UpstreamSocket:
+        """Dial one after the other until one answers; each but the last gets its share of the time only."""
+        *others, last = addresses
+        for address, local_address in others:
+            try:
+                async with asyncio.timeout(self._limits.connect_seconds / len(addresses)):
+                    return await self._dial(address, local_address)
+            except ssl.SSLError:
+                raise  # the server is there, and another address would not make it a better one
+            except OSError:
+                continue
+        return await self._dial(*last)
+
+    async def _dial(self, host: str, local_address: str | None) -> UpstreamSocket:
+        origin = self.origin
+        _, upstream = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamSocket(self),
+            host,
+            origin.port,
+            ssl=origin.tls,
+            server_hostname=origin.server_hostname if origin.tls is not None else None,
+            local_addr=(local_address, 0) if local_address else None,
+        )
         self._open.add(upstream)
         return upstream
 

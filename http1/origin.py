@@ -1,18 +1,31 @@
 """Where requests go, within which bounds, and who hears of the answers."""
 
 import ssl
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from http1.errors import ClientFailure
 from http1.messages import Headers, ResponseHead
+
+
+class DialAddress(NamedTuple):
+    """One address to dial: numeric, so that nothing is resolved again, and from where (None: the system's choice)."""
+
+    address: str
+    local_address: str | None
+
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[DialAddress]]]
+"""Host and port in, at least one address in order of preference out; raises OSError with a reason for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """One upstream server.
 
-    `host` is what is dialled, `host_header` what the server is told, `tls` None for plain HTTP.
+    `host` is what is dialled, `host_header` what the server is told, `tls` None for plain HTTP. With `resolve` exactly
+    the addresses that it returns are dialled, from the local addresses that it names, and `local_address` is not used.
     """
 
     host: str
@@ -21,6 +34,7 @@ class Origin:
     server_hostname: str | None
     host_header: bytes
     local_address: str | None = None
+    resolve: Resolve | None = None
 
 
 @dataclass(frozen=True, slots=True)
