@@ -6,7 +6,7 @@ the caller's socket has taken the bytes, and the caller is paused while the link
 slowness piles up bytes here. Which outcome a caller gets is decided in replay.py and errors.py, not here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -26,7 +26,7 @@ from gateway.errors import (
     from_refusal,
     from_reset,
 )
-from gateway.kept_body import KeptBody
+from gateway.kept_body import KeptBody, KeptRoom
 from gateway.registry import AgentLink, Registry, RelayStream, Way
 from gateway.replay import may_replay
 from http1.errors import UnsendableHead
@@ -64,6 +64,7 @@ class Surroundings:
     sweeper: Sweeper
     outcomes: Outcomes
     direct: Direct | None = None
+    room: KeptRoom = field(default_factory=KeptRoom)
 
 
 class Forward:
@@ -91,7 +92,7 @@ class Forward:
         self._attempts = 0
         self._resent = False  # sent again although it may have reached Jira
         self._failed_links: set[int] = set()
-        self._kept = KeptBody()
+        self._kept = KeptBody(around.room)
         self._body_ended = False
         self._trailers: Pairs = []
         self._owed = 0  # credit for bytes that the caller's socket has not taken yet
@@ -309,6 +310,7 @@ class Forward:
 
     def _finish(self, problem: Problem | None) -> None:
         self._stream = None
+        self._kept.forget()
         self._around.sweeper.discard(self)
         self._around.outcomes.finished(self, self.status, problem)
 

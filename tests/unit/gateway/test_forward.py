@@ -39,6 +39,7 @@ class World:
         self.finished = []
         rules = AnswerRules(self.registry, b"https://gw", b"")
         around = Surroundings(self.registry, rules, self.sweeper, SimpleNamespace(finished=self._finished))
+        self.room = around.room
         route = ConnectionEntry("hq", agent, None, Credentials.AGENT, None, False, timeout)
         grant = TokenGrant("ci", frozenset({"hq"}), frozenset(), False, None, None)
         self.exchange = FakeExchange(method, b"/jira/hq/x", body=body)
@@ -430,6 +431,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         assert len(self.world.sweeper) == (0 if is_over else 1)
         if is_over:
             assert all(stream.is_closed for stream in self.world.streams)
+            assert self.world.room.used == 0
 
     @invariant()
     def at_most_one_stream_is_open(self):
