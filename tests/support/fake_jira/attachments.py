@@ -98,7 +98,7 @@ async def cloud_content(jira: "FakeJira", request: Request, number: str) -> Answ
     if not jira.profile.is_cloud:
         return jira.not_found(request)
     attachment = _visible(jira, request, number)
-    location = f"{jira.base_url}/media/{attachment.id}?token=signed-{attachment.content.sha256[:16]}"
+    location = f"{jira.media_url}/media/{attachment.id}?token=signed-{attachment.content.sha256[:16]}"
     return Answer.empty(303, [("Location", location)])
 
 

@@ -101,6 +101,11 @@ class FakeJira:
         return self._configured_base_url or self.url
 
     @property
+    def media_url(self) -> str:
+        """Where Cloud's signed media links lead: another origin than Jira's own, as api.media.atlassian.com is."""
+        return self.origin.replace("127.0.0.1", "localhost") + self.context
+
+    @property
     def users(self) -> dict[str, User]:
         """Accounts by login name (seed.py lists them)."""
         return self.people.users

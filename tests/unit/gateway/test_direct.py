@@ -1,0 +1,217 @@
+"""The direct half of the request path: what goes to Jira, credit, and how failures are told."""
+
+import pytest
+
+from gateway.admission import Refused
+from gateway.direct import DirectCarrier, DirectStream
+from gateway.store import Credentials
+from http1.errors import ClientFailure, FailureKind, UnsendableHead
+from http1.errors import Progress as Sent
+from http1.messages import ResponseHead
+from tunnel.errors import ErrorCode, Progress
+from tunnel.heads import NO_BODY, RequestHead
+from tunnel.outbox import HIGH_WATER, LOW_WATER
+
+
+class Call:
+    """A call that notes what is asked of it."""
+
+    def __init__(self):
+        self.writable = True
+        self.progress = Sent.NOT_SENT
+        self.log = []
+
+    def write(self, data):
+        self.log.append(data)
+
+    def finish(self, trailers):
+        self.log.append(("end", list(trailers)))
+
+    def __getattr__(self, name):
+        return lambda: self.log.append(name)
+
+
+class Pool:
+    """A pool that carries one call."""
+
+    def __init__(self):
+        self.call = Call()
+        self.head = None
+        self.failing = None
+
+    def start(self, head, receiver):
+        if self.failing:
+            raise self.failing
+        self.head, self.receiver = head, receiver
+        return self.call
+
+
+class Relay:
+    """A relay that notes what it hears and takes bytes only when told to."""
+
+    def __init__(self):
+        self.heard = []
+        self.body = b""
+
+    def on_response(self, head):
+        self.heard.append((head.status, head.headers, head.body, head.meta))
+
+    def on_data(self, data):
+        self.body += data
+
+    def on_end(self, trailers):
+        self.heard.append(("end", trailers))
+
+    def on_reset(self, code, progress, detail):
+        self.heard.append((code, progress, detail))
+
+    def on_writable(self):
+        self.heard.append("writable")
+
+
+@pytest.fixture
+def pool():
+    return Pool()
+
+
+@pytest.fixture
+def relay():
+    return Relay()
+
+
+def carrier(pool, credentials=Credentials.GATEWAY, context=b"/jira"):
+    return DirectCarrier(pool, context, credentials, b"jira-gateway/1", lambda: 7.0)
+
+
+def request(target=b"/rest/api/2/myself", headers=(), method=b"GET", body=NO_BODY):
+    return RequestHead(method, target, list(headers), body, 1000, {})
+
+
+def opened(pool, relay, **options):
+    return carrier(pool).open_stream(request(**options), relay)
+
+
+def test_the_raw_target_goes_below_the_context_path_unchanged(pool, relay):
+    opened(pool, relay, target=b"/rest/api/2/search?jql=a%20%3D%22b%22")
+    assert pool.head.target == b"/jira/rest/api/2/search?jql=a%20%3D%22b%22"
+
+
+def test_headers_pass_by_the_allow_list_and_ours_are_added_once(pool, relay):
+    sent = [(b"Accept", b"a/b"), (b"User-Agent", b"Mozilla"), (b"X-Forwarded-User", b"admin"), (b"Cookie", b"c=1")]
+    opened(pool, relay, headers=[*sent, (b"Authorization", b"Basic stored")])
+    assert pool.head.headers == [
+        (b"Accept", b"a/b"),
+        (b"User-Agent", b"jira-gateway/1"),
+        (b"Via", b"1.1 jira-tunnel"),
+        (b"Authorization", b"Basic stored"),
+    ]
+
+
+def test_a_callers_own_login_and_cookies_pass(pool, relay):
+    headers = [(b"Cookie", b"c=1"), (b"Authorization", b"Basic mine")]
+    carrier(pool, Credentials.CALLER).open_stream(request(headers=headers), relay)
+    assert [pair for pair in pool.head.headers if pair in headers] == headers
+
+
+@pytest.mark.parametrize("credentials", [Credentials.GATEWAY, Credentials.CALLER])
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/rest/pat/latest/tokens",
+        b"/rest/plugins/1.0/",
+        b"/rest/scriptrunner/latest/custom/x",
+        b"/rest/oauth2/latest/token",
+        b"/rest/api/2/user/password?username=x",
+        b"/rest/auth/1/websudo",
+        b"/secure/admin/ViewApplicationProperties.jspa",
+        b"/rest/api/2/myself?os_username=a&os_password=b",
+    ],
+)
+def test_what_no_profile_allows_never_passes(pool, relay, credentials, target):
+    with pytest.raises(Refused) as refused:
+        carrier(pool, credentials).open_stream(request(target), relay)
+    assert refused.value.problem.slug.name == "policy_denied"
+    assert pool.head is None
+
+
+def test_an_ambiguous_target_never_passes(pool, relay):
+    with pytest.raises(Refused) as refused:
+        opened(pool, relay, target=b"/rest/api/2/..;/..;/secure/admin")
+    assert refused.value.problem.slug.name == "bad_request"
+
+
+def test_a_head_that_cannot_be_sent_is_a_bad_request_and_no_stream(pool, relay):
+    pool.failing = UnsendableHead("a line break in a value")
+    direct = carrier(pool)
+    with pytest.raises(Refused) as refused:
+        direct.open_stream(request(), relay)
+    assert refused.value.problem.slug.name == "bad_request"
+    assert direct.streams == 0
+
+
+def test_the_answer_is_passed_on_with_the_time_that_jira_took(pool, relay):
+    opened(pool, relay)
+    pool.receiver.on_response(ResponseHead(200, [(b"X", b"y")], 3))
+    pool.receiver.on_body(b"abc")
+    pool.receiver.on_end([])
+    assert relay.heard == [(200, [(b"X", b"y")], 3, {b"jira-us": b"0"}), ("end", [])]
+    assert relay.body == b"abc"
+
+
+def test_jira_is_read_only_as_fast_as_the_caller_takes(pool, relay):
+    stream = opened(pool, relay)
+    pool.receiver.on_body(b"x" * HIGH_WATER)
+    assert pool.call.log == []
+    pool.receiver.on_body(b"x")
+    pool.receiver.on_body(b"x")
+    assert pool.call.log == ["pause"]
+    stream.consume(2)
+    assert pool.call.log == ["pause"]
+    stream.consume(HIGH_WATER - LOW_WATER)
+    assert pool.call.log == ["pause", "resume"]
+
+
+def test_the_request_body_waits_while_jira_does_not_take_it(pool, relay):
+    stream = opened(pool, relay, method=b"POST", target=b"/rest/api/2/issue", body=3)
+    stream.send_data(b"abc")
+    stream.send_end()
+    assert pool.call.log == [b"abc", ("end", [])]
+    assert stream.queued_bytes == 0
+    pool.call.writable = False
+    assert stream.queued_bytes > HIGH_WATER
+    pool.receiver.on_writable()
+    assert relay.heard == ["writable"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (FailureKind.UNREACHABLE, ErrorCode.JIRA_UNREACHABLE),
+        (FailureKind.TLS, ErrorCode.JIRA_TLS),
+        (FailureKind.PROTOCOL, ErrorCode.JIRA_PROTOCOL),
+        (FailureKind.CLOSED, ErrorCode.JIRA_PROTOCOL),
+    ],
+)
+def test_a_failure_is_a_reset_with_its_code_and_progress(pool, relay, kind, code):
+    opened(pool, relay)
+    pool.receiver.on_failure(ClientFailure(kind, Sent.SENT, "why"))
+    assert relay.heard == [(code, Progress.SENT, "why")]
+
+
+def test_after_its_reset_nothing_is_heard_and_jira_is_freed(pool, relay):
+    direct = carrier(pool)
+    stream = direct.open_stream(request(), relay)
+    assert direct.streams == 1
+    stream.reset(ErrorCode.CANCEL)
+    stream.reset(ErrorCode.CANCEL)
+    assert pool.call.log == ["abort"]
+    pool.receiver.on_body(b"late")
+    pool.receiver.on_end([])
+    pool.receiver.on_writable()
+    assert (relay.heard, relay.body, direct.streams) == ([], b"", 0)
+
+
+def test_a_stream_without_a_call_yet_has_sent_nothing(relay):
+    stream = DirectStream(relay, lambda: 0.0, lambda: None)
+    assert stream.progress is Progress.NOT_SENT
+    assert stream.queued_bytes == 0
