@@ -1,10 +1,10 @@
 """What became of the login of a request, told from Jira's answer by status and headers, never by text.
 
 Jira's messages are localised, its headers are not: Seraph (the login filter) says how the login went in
-`X-Seraph-LoginReason` and `X-Authentication-Denied-Reason`, and the access log filter whose request it was in
-`X-AUSERNAME` (Cloud: `X-AAccountId`). Classification runs on every answer, so that where these headers are is looked up per set of header
-names. The table of situations is jira-facts section 8; a front door that asks for a login of its own (SSO) is told by
-its web page in the place of JSON and by the absence of Jira's own headers.
+`X-Seraph-LoginReason` and `X-Authentication-Denied-Reason`, the access log filter names the user in `X-AUSERNAME`
+(Cloud: `X-AAccountId`). Classification runs on every answer, so that where these headers are is looked up per set of
+header names. The situations are those of jira-facts section 8; a front door that asks for a login of its own (SSO) is
+told by its web page in the place of JSON and by the absence of Jira's own headers.
 """
 
 import re
