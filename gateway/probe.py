@@ -37,11 +37,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """Jira's answer to a probe, or our problem with it."""
+    """Jira's answer to a probe, or our problem with it; `login` is the agent's verdict on the login, if it sent one."""
 
     status: int = 0
     headers: Pairs = field(default_factory=list)
     body: bytes = b""
+    login: bytes = b""
     problem: Problem | None = None
 
 
@@ -69,7 +70,7 @@ class _Collector:
         del trailers
         head = self._head
         if head is not None:
-            self._settle(ProbeAnswer(head.status, head.headers, bytes(self._body)))
+            self._settle(ProbeAnswer(head.status, head.headers, bytes(self._body), head.meta.get(b"jira-login", b"")))
 
     def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:
         """There will be no answer."""
