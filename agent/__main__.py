@@ -10,6 +10,7 @@ from agent.commands.enrolment import enroll
 from agent.commands.options import EnvFile, Json, group, print_json, put, read_settings
 from agent.commands.printing import status_lines
 from runtime.exits import run_command
+from runtime.lean import import_structlog_lean
 
 app = group(
     """Carries Jira REST requests from the gateway to the Jira of this network, as far as the local policy allows.
@@ -34,6 +35,7 @@ app.command()(enroll)
 @app.command()
 def run(*, env_file: EnvFile = None) -> None:
     """Run the agent until SIGTERM or SIGINT; it drains first. SIGHUP reads policy and credentials again."""
+    import_structlog_lean()
     from agent.rules import check_rules  # noqa: PLC0415 - not for the other commands
 
     settings = read_settings(env_file)

@@ -9,6 +9,7 @@ from gateway.commands import agents, audit, connections, safekeeping, tokens
 from gateway.commands.options import EnvFile, Json, group
 from gateway.commands.printing import print_json, put
 from runtime.exits import run_command
+from runtime.lean import import_structlog_lean
 from runtime.version import release
 
 app = group(
@@ -38,6 +39,7 @@ app.command()(safekeeping.restore)
 @app.command()
 def run(*, env_file: EnvFile = None) -> int:
     """Run the gateway until SIGTERM or SIGINT; it drains first (JIRA_GATEWAY_DRAIN_SECONDS)."""
+    import_structlog_lean()
     from gateway.app import main as run_gateway  # noqa: PLC0415 - only this command needs the whole program
     from gateway.commands.desk import enter  # noqa: PLC0415 - the same
 

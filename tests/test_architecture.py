@@ -35,7 +35,6 @@ CONFINED = [
     ),
     ("sqlalchemy", {"gateway/store"}, "no SQL type leaves the store"),
     ("alembic", {"gateway/store"}, "migrations are the store's"),
-    ("aiosqlite", {"gateway/store"}, "the database driver is the store's"),
 ]
 
 IMPURE = {"asyncio", "ssl", "socket", "time", "threading", "random", "os", "selectors"}

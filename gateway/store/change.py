@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit import AuditChain, AuditRecord, Detail, write_detail
 from gateway.store import queries, tables
 from gateway.store.errors import AlreadyExists, InUse, InviteRejected, NotFound
 from gateway.store.rows import Connection, Instance, Invite, Token
+from gateway.store.threaded import ThreadedConnection
 
 _NOT_IN_THE_TRAIL = frozenset({"sealed_secret", "secret_hash", "previous_hash", "ca_pem", "name", "created_at"})
 
@@ -22,7 +22,7 @@ _NOT_IN_THE_TRAIL = frozenset({"sealed_secret", "secret_hash", "previous_hash", 
 class Change:
     """The changes one actor makes at one moment. Not for use after its `async with` has ended."""
 
-    def __init__(self, db: AsyncConnection, chain: AuditChain, actor: str, now: datetime) -> None:
+    def __init__(self, db: ThreadedConnection, chain: AuditChain, actor: str, now: datetime) -> None:
         self._db = db
         self._chain = chain
         self._actor = actor

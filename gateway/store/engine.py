@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.store.errors import SchemaTooNew, StoreUnavailable
+from gateway.store.threaded import ThreadedEngine
 from runtime.configuration import ConfigurationError
 
 BUSY_SECONDS = 10
@@ -51,7 +51,7 @@ def database_path(state_dir: Path, database_url: str | None) -> Path:
 
 
 @asynccontextmanager
-async def open_engine(path: Path) -> AsyncIterator[AsyncEngine]:
+async def open_engine(path: Path) -> AsyncIterator[ThreadedEngine]:
     """Open the database file, made 0600 when absent, with the newest schema.
 
     Raises:
@@ -59,9 +59,10 @@ async def open_engine(path: Path) -> AsyncIterator[AsyncEngine]:
         SchemaTooNew: a newer release wrote it.
     """
     _make_private(path)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=4, max_overflow=0, pool_timeout=30)
-    event.listen(engine.sync_engine, "connect", _prepare)
-    event.listen(engine.sync_engine, "begin", _begin)
+    plain = create_engine(f"sqlite:///{path}")
+    event.listen(plain, "connect", _prepare)
+    event.listen(plain, "begin", _begin)
+    engine = ThreadedEngine(plain)
     try:
         with errors_of(path):
             await _migrate(engine, path)
@@ -121,12 +122,12 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-async def _migrate(engine: AsyncEngine, path: Path) -> None:
+async def _migrate(engine: ThreadedEngine, path: Path) -> None:
     async with engine.begin() as connection:
         found = await connection.run_sync(_revision)
     if found == REVISIONS[-1]:
         return
-    async with engine.execution_options(writes=True).begin() as connection:
+    async with engine.begin(writes=True) as connection:
         await connection.run_sync(_upgrade, path)
 
 

@@ -4,19 +4,19 @@ from collections import defaultdict
 from typing import Any
 
 from sqlalchemy import Row, Select, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit import AuditRecord, Head
 from gateway.store import tables
 from gateway.store.rows import Agent, Connection, Credentials, Instance, Invite, Scope, Snapshot, Token
+from gateway.store.threaded import ThreadedConnection
 
 
-async def version(db: AsyncConnection) -> int:
+async def version(db: ThreadedConnection) -> int:
     """Return the counter that every writing transaction raises."""
     return int(await db.scalar(select(tables.gateway.c.changes)) or 0)
 
 
-async def snapshot(db: AsyncConnection) -> Snapshot:
+async def snapshot(db: ThreadedConnection) -> Snapshot:
     """Return everything the request path needs, as of one moment."""
     return Snapshot(
         version=await version(db),
@@ -27,30 +27,30 @@ async def snapshot(db: AsyncConnection) -> Snapshot:
     )
 
 
-async def agents(db: AsyncConnection) -> list[Agent]:
+async def agents(db: ThreadedConnection) -> list[Agent]:
     """Return all agents by name."""
     return [Agent(**fields) for fields in await _rows(db, select(tables.agents).order_by("name"))]
 
 
-async def instances(db: AsyncConnection) -> list[Instance]:
+async def instances(db: ThreadedConnection) -> list[Instance]:
     """Return all instances, by agent and age."""
     query = select(tables.instances).order_by("agent", "enrolled_at", "instance")
     return [Instance(**fields) for fields in await _rows(db, query)]
 
 
-async def invites(db: AsyncConnection) -> list[Invite]:
+async def invites(db: ThreadedConnection) -> list[Invite]:
     """Return all invites, oldest first."""
     query = select(tables.invites).order_by("created_at", "secret_hash")
     return [Invite(**fields) for fields in await _rows(db, query)]
 
 
-async def connections(db: AsyncConnection) -> list[Connection]:
+async def connections(db: ThreadedConnection) -> list[Connection]:
     """Return all connections by name."""
     rows = await _rows(db, select(tables.connections).order_by("name"))
     return [Connection(**{**fields, "credentials": Credentials(fields["credentials"])}) for fields in rows]
 
 
-async def tokens(db: AsyncConnection) -> list[Token]:
+async def tokens(db: ThreadedConnection) -> list[Token]:
     """Return all tokens by name, revoked ones too."""
     reach: defaultdict[str, set[str]] = defaultdict(set)
     for fields in await _rows(db, select(tables.token_connections)):
@@ -59,26 +59,26 @@ async def tokens(db: AsyncConnection) -> list[Token]:
     return [_token(fields, frozenset(reach[fields["name"]])) for fields in rows]
 
 
-async def audit_records(db: AsyncConnection, *, after: int, limit: int) -> list[AuditRecord]:
+async def audit_records(db: ThreadedConnection, *, after: int, limit: int) -> list[AuditRecord]:
     """Return records in order, from the one after `after`."""
     query = select(tables.audit).where(tables.audit.c.seq > after).order_by("seq").limit(limit)
     return [AuditRecord(**fields) for fields in await _rows(db, query)]
 
 
-async def audit_head(db: AsyncConnection) -> Head:
+async def audit_head(db: ThreadedConnection) -> Head:
     """Return where the audit trail ends."""
     query = select(tables.audit.c.seq, tables.audit.c.mac).order_by(tables.audit.c.seq.desc()).limit(1)
     row = (await db.execute(query)).one_or_none()
     return Head() if row is None else Head(row.seq, row.mac)
 
 
-async def key_check(db: AsyncConnection) -> bytes | None:
+async def key_check(db: ThreadedConnection) -> bytes | None:
     """Return the sealed value that proves the secret key, or None in a new store."""
     sealed: bytes | None = await db.scalar(select(tables.gateway.c.key_check))
     return sealed
 
 
-async def _rows(db: AsyncConnection, query: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+async def _rows(db: ThreadedConnection, query: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
     rows: list[Row[*tuple[Any, ...]]] = list((await db.execute(query)).all())
     return [dict(row._mapping) for row in rows]  # noqa: SLF001 - public in all but name (SQLAlchemy's docs)
 

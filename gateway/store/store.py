@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretBytes
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.audit import AuditChain, AuditRecord, Head
 from gateway.sealing import SecretKey
@@ -20,6 +19,7 @@ from gateway.store import queries
 from gateway.store.change import Change
 from gateway.store.engine import errors_of, open_engine
 from gateway.store.rows import Agent, Connection, Instance, Invite, Snapshot, Token
+from gateway.store.threaded import ThreadedConnection, ThreadedEngine
 
 WRITE_SECONDS = 30
 """How long a change may take, waiting in line included."""
@@ -36,7 +36,7 @@ T = TypeVar("T")
 class Store:
     """An open store; made by `open_store`."""
 
-    def __init__(self, engine: AsyncEngine, path: Path, key: SecretKey) -> None:
+    def __init__(self, engine: ThreadedEngine, path: Path, key: SecretKey) -> None:
         self._engine = engine
         self._path = path
         self._chain = AuditChain(key.derive(b"audit"))
@@ -108,10 +108,9 @@ class Store:
             StoreUnavailable: it cannot be written. What `Change` raises passes through.
             TimeoutError: 30 seconds were not enough.
         """
-        writing = self._engine.execution_options(writes=True)
         async with asyncio.timeout(WRITE_SECONDS), self._writing:
             with errors_of(self._path):
-                async with writing.begin() as db:
+                async with self._engine.begin(writes=True) as db:
                     change = Change(db, self._chain, actor, now)
                     yield change
                     await change.count()
@@ -129,7 +128,7 @@ class Store:
         else:
             key.unseal(sealed, _KEY_PLACE)
 
-    async def _read(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _read(self, query: Callable[[ThreadedConnection], Awaitable[T]]) -> T:
         with errors_of(self._path):
             async with self._engine.begin() as db:
                 return await query(db)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from gateway.sealing import SecretKey, WrongSecretKey
 from gateway.store import (
@@ -74,9 +75,9 @@ async def test_files_are_private(store, tmp_path):
 
 
 async def test_every_database_session_is_durable_and_checks_foreign_keys(store):
-    async with store._engine.connect() as db:
+    async with store._engine.begin() as db:
         values = [
-            (await db.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            await db.scalar(text(f"PRAGMA {name}"))
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
 
@@ -382,7 +383,7 @@ async def test_the_migrations_make_what_the_tables_say(store):
     def differences(connection):
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
-    async with store._engine.connect() as db:
+    async with store._engine.begin() as db:
         assert await db.run_sync(differences) == []
 
 
