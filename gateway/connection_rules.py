@@ -5,7 +5,7 @@ The commands and the management API both ask here; what is refused names its fie
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from certs.certificates import read_certificates
@@ -27,7 +27,7 @@ class ConnectionFields:
     base_url: str | None = None
     credentials: str | None = None
     username: str | None = None
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
     timeout_seconds: float | None = None
     rewrite_links: bool | None = None
     ca_pem: str | None = None
@@ -55,7 +55,7 @@ def changed_connection(before: Connection, fields: ConnectionFields, seal: Seal)
         after,
         base_url=after.base_url if fields.base_url is None else read_base_url(fields.base_url),
         username=after.username if fields.username is None else _read_username(fields.username),
-        sealed_secret=after.sealed_secret if fields.secret is None else seal(fields.secret),
+        sealed_secret=after.sealed_secret if fields.secret is None else seal(_read_secret(fields.secret)),
         timeout_seconds=after.timeout_seconds
         if fields.timeout_seconds is None
         else _read_timeout(fields.timeout_seconds),
@@ -85,6 +85,12 @@ def read_base_url(text: str) -> str:
 def _read_username(text: str) -> str:
     if not text or ":" in text or not text.isprintable():
         raise Unacceptable("username", "{username} is empty, or holds ':' or control characters (RFC 7617)")
+    return text
+
+
+def _read_secret(text: str) -> str:
+    if not text or not text.isprintable():
+        raise Unacceptable("secret", "{secret} is empty, holds more than one line, or control characters")
     return text
 
 
@@ -133,6 +139,6 @@ def _check(row: Connection) -> None:
             not own and (row.username is not None or row.sealed_secret is not None),
         ),
     )
-    for field, problem, applies in problems:
+    for blamed, problem, applies in problems:
         if applies:
-            raise Unacceptable(field, problem)
+            raise Unacceptable(blamed, problem)

@@ -51,6 +51,10 @@ class OutcomeLog:
             reason=problem.message,
         )
 
+    def relayed(self, status: int) -> None:
+        """Count a request that another part of the gateway has answered, and logged (gateway.local_relay)."""
+        self.by_status[status] += 1
+
     def refused(
         self, peer: str, request: RequestHead | None, problem: Problem, request_id: str, *, caller: str
     ) -> None:

@@ -1,0 +1,206 @@
+"""Hands requests that are not for any Jira to the program that serves them on a unix socket of this machine.
+
+Knows nothing of what they mean: it bounds them, forwards the few headers that matter there, and adds the request's id
+and the caller's address under names that no caller can set. Who may ask is the other side's business.
+"""
+
+from typing import Final
+
+from gateway.errors import BODY_TOO_LARGE, INTERNAL, OVERLOADED, Problem, Processed, answer
+from gateway.outcomes import OutcomeLog
+from http1.call import Call  # noqa: TC001 - one import style; it costs nothing
+from http1.errors import ClientFailure, Progress, UnsendableHead
+from http1.exchange import Exchange
+from http1.messages import Headers, RequestHead, ResponseHead
+from http1.origin import ClientLimits
+from http1.sweep import Sweeper
+from http1.unix_pool import UnixPool
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+PEER_HEADER: Final = "Tunnel-Peer"
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_REQUESTS: Final = 64
+ANSWER_SECONDS: Final = 100.0  # a report that asks a slow Jira several things takes its time
+
+_FORWARDED = frozenset({b"authorization", b"tunnel-authorization", b"content-type", b"content-encoding", b"accept"})
+_KEPT_BACK = frozenset({b"server"})
+
+
+class LocalRelay:
+    """Carries exchanges to the server at `path`. `run` must be running."""
+
+    def __init__(self, path: str, sweeper: Sweeper, outcomes: OutcomeLog) -> None:
+        self._pool = UnixPool(path, sweeper, ClientLimits(max_idle=8))
+        self._sweeper = sweeper
+        self._outcomes = outcomes
+        self._active: set[Relayed] = set()
+
+    def __repr__(self) -> str:
+        return f"<LocalRelay {self._pool.origin.host} {len(self._active)} requests>"
+
+    @property
+    def active(self) -> int:
+        """Requests in flight."""
+        return len(self._active)
+
+    async def run(self) -> None:
+        """Own the sockets until cancelled."""
+        await self._pool.run()
+
+    def begin(self, exchange: Exchange, request_id: str) -> "Relayed | None":
+        """Send a request on its way, or answer why not."""
+        problem = self._objection(exchange.request)
+        if problem is None:
+            relayed = Relayed(exchange, request_id, self)
+            try:
+                relayed.call = self._pool.start(_head(exchange, request_id), Reply(relayed))
+            except UnsendableHead:
+                problem = Problem(INTERNAL, "This request cannot be passed on.")
+            else:
+                relayed.deadline = self._sweeper.now + ANSWER_SECONDS
+                self._active.add(relayed)
+                self._sweeper.add(relayed)
+                return relayed
+        self.refuse(exchange, problem, request_id)
+        return None
+
+    def refuse(self, exchange: Exchange, problem: Problem, request_id: str) -> None:
+        """Answer a request ourselves, or break an answer that has begun."""
+        self._outcomes.refused(exchange.peer, exchange.request, problem, request_id, caller="")
+        if exchange.responded:
+            exchange.abort()
+            return
+        status, headers, body = answer(problem, request_id)
+        exchange.respond(status, headers, len(body))
+        exchange.write(body)
+        exchange.finish()
+
+    def forget(self, relayed: "Relayed", status: int = 0) -> None:
+        """Count a request that is over; `status` 0: it is counted already, or nobody saw an answer."""
+        self._active.discard(relayed)
+        self._sweeper.discard(relayed)
+        if status:
+            self._outcomes.relayed(status)
+
+    def _objection(self, request: RequestHead) -> Problem | None:
+        if request.body > MAX_BODY_BYTES:
+            return _too_large()
+        if len(self._active) >= MAX_REQUESTS:
+            return Problem(OVERLOADED, "There are as many requests in flight as there may be; try again.")
+        return None
+
+
+class Relayed:
+    """One request: the receiver of its exchange."""
+
+    __slots__ = ("_relay", "_sent", "call", "deadline", "exchange", "request_id", "status")
+
+    def __init__(self, exchange: Exchange, request_id: str, relay: LocalRelay) -> None:
+        self.exchange = exchange
+        self.request_id = request_id
+        self.call: Call | None = None
+        self.deadline = 0.0
+        self.status = 0
+        self._relay = relay
+        self._sent = 0
+
+    def __repr__(self) -> str:
+        return f"<Relayed {self.request_id} status={self.status}>"
+
+    def on_body(self, data: bytes) -> None:
+        """Pass bytes of the request's body on, up to the bound."""
+        self._sent += len(data)
+        if self.call is None:
+            return
+        if self._sent > MAX_BODY_BYTES:
+            self.fail(_too_large())
+            return
+        self.call.write(data)
+        if not self.call.writable:
+            self.exchange.pause_body()
+
+    def on_body_end(self, trailers: Headers) -> None:
+        """The request is complete."""
+        del trailers
+        if self.call is not None:
+            self.call.finish()
+
+    def on_writable(self) -> None:
+        """The caller takes bytes again."""
+        if self.call is not None:
+            self.call.resume()
+
+    def on_disconnect(self) -> None:
+        """The caller hung up."""
+        self.end()
+
+    def expire(self, now: float) -> None:
+        """There was no whole answer in time."""
+        del now
+        self.fail(Problem(INTERNAL, "There was no answer in time.", processed=Processed.UNKNOWN))
+
+    def fail(self, problem: Problem) -> None:
+        """Give up, and tell the caller why."""
+        self.end()
+        self._relay.refuse(self.exchange, problem, self.request_id)
+
+    def end(self, status: int = 0) -> None:
+        """Let go of everything."""
+        call, self.call = self.call, None
+        if call is not None:
+            call.abort()
+        self._relay.forget(self, status)
+
+
+class Reply:
+    """The answer to one request (http1.origin.ResponseReceiver)."""
+
+    __slots__ = ("_relayed",)
+
+    def __init__(self, relayed: Relayed) -> None:
+        self._relayed = relayed
+
+    def on_response(self, head: ResponseHead) -> None:
+        """The answer begins."""
+        relayed = self._relayed
+        headers = [pair for pair in head.headers if pair[0].lower() not in _KEPT_BACK]
+        relayed.status = head.status
+        relayed.exchange.respond(head.status, headers, head.body)
+
+    def on_body(self, data: bytes) -> None:
+        """Pass bytes of the answer on, as fast as the caller takes them."""
+        relayed = self._relayed
+        relayed.exchange.write(data)
+        if relayed.call is not None and not relayed.exchange.writable:
+            relayed.call.pause()
+
+    def on_end(self, trailers: Headers) -> None:
+        """The answer is complete."""
+        del trailers
+        self._relayed.exchange.finish()
+        self._relayed.end(self._relayed.status)
+
+    def on_writable(self) -> None:
+        """The request's body may go on."""
+        self._relayed.exchange.resume_body()
+
+    def on_failure(self, failure: ClientFailure) -> None:
+        """There will be no answer."""
+        if failure.progress is Progress.NOT_SENT:
+            problem = Problem(OVERLOADED, "This part of the gateway does not answer at the moment; try again.")
+        else:
+            problem = Problem(INTERNAL, "Something of ours failed; try again.", processed=Processed.UNKNOWN)
+        self._relayed.fail(problem)
+
+
+def _head(exchange: Exchange, request_id: str) -> RequestHead:
+    request = exchange.request
+    headers = [pair for pair in request.headers if pair[0].lower() in _FORWARDED]
+    headers.append((REQUEST_ID_HEADER.encode(), request_id.encode()))
+    headers.append((PEER_HEADER.encode(), exchange.peer.encode()))
+    return RequestHead(request.method, request.target, headers, request.body)
+
+
+def _too_large() -> Problem:
+    return Problem(BODY_TOO_LARGE, f"The body is larger than {MAX_BODY_BYTES} bytes.")

@@ -1,0 +1,55 @@
+"""`/connections`: list, get, create, change, delete and test."""
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from gateway.connection_rules import ConnectionFields
+from gateway.management import models
+from gateway.management.office import Visit
+from gateway.operations import connections
+from gateway.store import Connection
+
+
+async def list_all(visit: Visit) -> models.ConnectionList:
+    """Return all connections."""
+    rows = await visit.desk.store.connections()
+    return models.ConnectionList(items=[_view(row) for row in rows])
+
+
+async def create(visit: Visit) -> models.ConnectionView:
+    """Add a connection."""
+    return _view(await connections.add(visit.desk, visit.body.name, _fields(visit.body)))
+
+
+async def get(visit: Visit) -> models.ConnectionDetails:
+    """Return one connection."""
+    row = connections.describe(await connections.find(visit.desk, visit.name))
+    return models.ConnectionDetails(**row, tokens=await connections.tokens_of(visit.desk, visit.name))
+
+
+async def update(visit: Visit) -> models.ConnectionView:
+    """Change a connection."""
+    return _view(await connections.update(visit.desk, visit.name, _fields(visit.body)))
+
+
+async def remove(visit: Visit) -> None:
+    """Delete a connection."""
+    await connections.remove(visit.desk, visit.name, force=visit.query.force)
+
+
+async def test(visit: Visit) -> models.TestReport:
+    """Ask Jira through the connection now."""
+    await connections.find(visit.desk, visit.name)
+    return models.TestReport.model_validate(await visit.ask("test-connection", {"name": visit.name}))
+
+
+def _view(row: Connection) -> models.ConnectionView:
+    return models.ConnectionView(**connections.describe(row))
+
+
+def _fields(body: models.ConnectionChange) -> ConnectionFields:
+    given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set - {"name"}}
+    if isinstance(secret := given.get("secret"), SecretStr):
+        given["secret"] = secret.get_secret_value()
+    return ConnectionFields(**given)
