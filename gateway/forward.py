@@ -42,7 +42,10 @@ GRACE_SECONDS: Final = 0.25
 
 
 class Outcomes(Protocol):
-    """Who counts and logs what became of requests."""
+    """Who counts, logs and remembers what became of requests."""
+
+    def answered(self, forward: "Forward", head: ResponseHead) -> None:
+        """Jira's answer to one request has begun."""
 
     def finished(self, forward: "Forward", status: int, problem: Problem | None) -> None:
         """One request has its outcome; `status` is what the caller saw (0: it hung up before any)."""
@@ -159,6 +162,7 @@ class Forward:
             self._give_up(f"Jira's answer cannot be passed on: {unsendable.reason}")
             return
         self.status = head.status
+        self._around.outcomes.answered(self, head)
 
     def on_data(self, data: bytes) -> None:
         """Pass bytes of Jira's answer on; the agent gets credit for them when the caller has them."""

@@ -4,28 +4,44 @@ Never logs a query string, a header value or a body: any of them may hold a secr
 """
 
 from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 
+from gateway.addressing import by_path
 from gateway.errors import INTERNAL, Problem
+from gateway.explain import RecentAnswers, Remembered, from_jira, is_worth_remembering
 from gateway.forward import Forward
 from http1.messages import RequestHead
+from tunnel.heads import ResponseHead
 
 log = structlog.get_logger()
 
 MAX_PATH_SHOWN = 200
 
 
-class OutcomeLog:
-    """Counts and logs outcomes; the only owner of these counters."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
+
+class OutcomeLog:
+    """Counts and logs outcomes, and keeps `recent` ones to be explained; the only owner of these counters."""
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self.recent = RecentAnswers()
+        self._clock = clock
         self.by_status: Counter[int] = Counter()
         self.by_slug: Counter[str] = Counter()
         self.hung_up = 0
 
     def __repr__(self) -> str:
         return f"<OutcomeLog {sum(self.by_status.values())} answers, {sum(self.by_slug.values())} ours>"
+
+    def answered(self, forward: Forward, head: ResponseHead) -> None:
+        """Remember Jira's answer when somebody could ask why."""
+        if is_worth_remembering(head):
+            self.recent.add(from_jira(head, self._remembered(forward, head.status, None)))
 
     def finished(self, forward: Forward, status: int, problem: Problem | None) -> None:
         """Count a request that was admitted; log it when it did not end with Jira's whole answer."""
@@ -36,6 +52,7 @@ class OutcomeLog:
         if problem is None:
             return
         self.by_slug[problem.slug.name] += 1
+        self.recent.add(self._remembered(forward, status, problem))
         write = log.error if problem.slug is INTERNAL else log.warning
         write(
             "request_failed",
@@ -61,6 +78,7 @@ class OutcomeLog:
         """Count and log a request that went no further than the front door."""
         self.by_status[problem.slug.status] += 1
         self.by_slug[problem.slug.name] += 1
+        self._remember_refusal(request, problem, request_id, caller)
         log.info(
             "request_refused",
             request_id=request_id,
@@ -70,6 +88,29 @@ class OutcomeLog:
             path=_path(request),
             error=problem.slug.name,
             reason=problem.message,
+        )
+
+    def _remember_refusal(self, request: RequestHead | None, problem: Problem, request_id: str, caller: str) -> None:
+        """Remember what was refused at the door, as far as its path names a connection and its token was known."""
+        addressed = by_path(request.target) if request is not None and caller else None
+        if request is None or addressed is None:
+            return
+        path = addressed.target.partition(b"?")[0].decode("latin-1")[:MAX_PATH_SHOWN]
+        method, status, now = request.method.decode("latin-1"), problem.slug.status, self._clock()
+        name = addressed.connection
+        self.recent.add(Remembered(request_id, name, caller, method, path, status, now, problem=problem))
+
+    def _remembered(self, forward: Forward, status: int, problem: Problem | None) -> Remembered:
+        admission = forward.admission
+        return Remembered(
+            forward.request_id,
+            admission.route.name,
+            admission.grant.name,
+            forward.exchange.request.method.decode("latin-1"),
+            admission.target.path[:MAX_PATH_SHOWN],
+            status,
+            self._clock(),
+            problem=problem,
         )
 
 

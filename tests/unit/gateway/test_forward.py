@@ -38,7 +38,7 @@ class World:
         self.sweeper.now = 1000.0
         self.finished = []
         rules = AnswerRules(self.registry, b"https://gw", b"")
-        around = Surroundings(self.registry, rules, self.sweeper, SimpleNamespace(finished=self._finished))
+        around = Surroundings(self.registry, rules, self.sweeper, SimpleNamespace(finished=self._finished, answered=lambda *_: None))
         self.room = around.room
         route = ConnectionEntry("hq", agent, None, Credentials.AGENT, None, False, timeout)
         grant = TokenGrant("ci", frozenset({"hq"}), frozenset(), False, None, None)
