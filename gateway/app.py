@@ -27,9 +27,11 @@ from gateway.directory import Directory, read_directory, watch
 from gateway.egress import Dialer, Egress
 from gateway.egress_proof import EgressProof
 from gateway.enrollment import EnrollmentDesk
+from gateway.explain import explain_command
 from gateway.front_door import FrontDoor
 from gateway.metrics import render
 from gateway.outcomes import OutcomeLog
+from gateway.permissions import permissions_command
 from gateway.probe import test_connection
 from gateway.registry import Registry
 from gateway.sealing import SealingError, SecretKey, load_secret_key
@@ -202,7 +204,13 @@ class Gateway:
             ]
             return {"name": name, "ok": all(row.result != "fail" for row in checks), "checks": rows}
 
-        return {"links": links, "test-connection": test}
+        async def permissions(arguments: dict[str, Any]) -> dict[str, Any]:
+            return await permissions_command(arguments, self.directory, self.registry, self.direct.pick)
+
+        async def explain(arguments: dict[str, Any]) -> dict[str, Any]:
+            return await explain_command(arguments, self.outcomes.recent)
+
+        return {"links": links, "test-connection": test, "permissions": permissions, "explain": explain}
 
     async def _drain(self) -> None:
         settings = self._settings
