@@ -107,13 +107,16 @@ async def test_trailers_of_a_request_are_carried_or_dropped_and_harm_nothing(cal
 
 
 async def test_sixty_four_requests_of_a_second_take_a_second(caller, jira):
-    started = monotonic()
-    async with asyncio.TaskGroup() as tasks:
-        under_way = [tasks.create_task(caller.send("GET", "/jira/hq/rest/api/2/test/sleep/1")) for _ in range(64)]
-    took = monotonic() - started
+    """The best of three counts: another process may have had the processor, a queue would cost two seconds each time."""
+    times = []
+    while not times or (min(times) >= 1.5 and len(times) < 3):
+        started = monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            under_way = [tasks.create_task(caller.send("GET", "/jira/hq/rest/api/2/test/sleep/1")) for _ in range(64)]
+        times.append(monotonic() - started)
+        assert {task.result().status for task in under_way} == {200}
 
-    assert {task.result().status for task in under_way} == {200}
-    assert took < 1.5
+    assert min(times) < 1.5
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the body of the answer", "in its own body"])
