@@ -20,6 +20,7 @@ import structlog
 from certs.errors import CertsError
 from certs.tls import TunnelTls
 from gateway.api_listener import ApiListener
+from gateway.audit_heads import log_audit_heads
 from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
 from gateway.direct_links import DirectConnections
 from gateway.direct_origin import Origins
@@ -29,6 +30,9 @@ from gateway.egress_proof import EgressProof
 from gateway.enrollment import EnrollmentDesk
 from gateway.explain import explain_command
 from gateway.front_door import FrontDoor
+from gateway.local_relay import LocalRelay
+from gateway.management.office import Office
+from gateway.management.server import SOCKET_NAME, serve_management
 from gateway.metrics import render
 from gateway.outcomes import OutcomeLog
 from gateway.permissions import permissions_command
@@ -95,9 +99,15 @@ class Gateway:
         self._denied = authority.deny_list()
         self.tunnel = TunnelListener(self.registry, self.budget, desk, directory, self._denied, self.software)
         self.api = ApiListener(settings, self.sweeper, self.sockets)
+        self.local = LocalRelay(str(settings.state_dir / SOCKET_NAME), self.sweeper, self.outcomes)
         self.door: FrontDoor | None = None
         self.directory = directory
-        self._not_ready: dict[str, str] = {"api": "the API listener is starting", "tunnel": "the tunnel is starting"}
+        self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
+        self._not_ready: dict[str, str] = {
+            "api": "the API listener is starting",
+            "management": "the management API is starting",
+            "tunnel": "the tunnel is starting",
+        }
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain and return."""
@@ -116,6 +126,8 @@ class Gateway:
                 tasks.create_task(self._watch_authority())
                 tasks.create_task(serve_admin(self._settings.admin_listen, self._pages(), "JIRA_GATEWAY_ADMIN_LISTEN"))
                 tasks.create_task(serve_control(self._settings.state_dir, self._commands()))
+                tasks.create_task(self._serve_management())
+                tasks.create_task(log_audit_heads(self._stored.store))
                 await stop.wait()
                 await self._drain()
                 log.info("gateway_stopped")
@@ -134,16 +146,44 @@ class Gateway:
             wall_clock=partial(datetime.now, UTC),
             direct=self.direct,
         )
+        self.door.local = self.local
+        tasks.create_task(self.local.run())
         tasks.create_task(self.api.run())
         self._not_ready.pop("api", None)
         log.info("api_listening", address=str(bound), public_url=settings.derived_public_url(bound))
 
     def _tunnel_started(self, bound: Address) -> None:
         self._not_ready.pop("tunnel", None)
-        log.info("gateway_ready", tunnel_url=self._settings.derived_tunnel_url(bound), version=release())
+        self._tunnel_url = self._settings.derived_tunnel_url(bound)
+        log.info("gateway_ready", tunnel_url=self._tunnel_url, version=release())
+
+    async def _serve_management(self) -> None:
+        stored, settings = self._stored, self._settings
+
+        async def refresh() -> None:
+            self._use(await read_directory(stored.store, stored.key))
+
+        office = Office(
+            settings=settings,
+            key=stored.key,
+            store=stored.store,
+            authority=stored.authority,
+            directory=lambda: self.directory,
+            refresh=refresh,
+            commands=self._commands(),
+            tunnel_url=lambda: self._tunnel_url,
+            now=partial(datetime.now, UTC),
+        )
+
+        def started() -> None:
+            self._not_ready.pop("management", None)
+
+        await serve_management(settings.state_dir, office, self.software, started=started)
 
     def _use(self, directory: Directory) -> None:
         """Make a changed store count: for the next request, and for links whose certificate was revoked."""
+        if directory.version < self.directory.version:
+            return  # it was read before the one in force
         self.directory = directory
         self.direct.use(directory)
         if self.door is not None:
@@ -230,7 +270,11 @@ class Gateway:
         self.sockets.abort()
 
     def _in_flight(self) -> int:
-        return self.direct.streams + sum(agent_link.link.streams for agent_link in self.registry.links())
+        return (
+            self.local.active
+            + self.direct.streams
+            + sum(agent_link.link.streams for agent_link in self.registry.links())
+        )
 
 
 def main(settings: GatewaySettings) -> int:

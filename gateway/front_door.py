@@ -11,12 +11,14 @@ from time import monotonic
 
 import structlog
 
+from gateway.addressing import by_host
 from gateway.admission import Entrance, Refused, admit
 from gateway.answer import AnswerRules
 from gateway.direct_links import DirectConnections
 from gateway.directory import ConnectionEntry, Directory
 from gateway.errors import DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
 from gateway.forward import Forward, Surroundings
+from gateway.local_relay import LocalRelay
 from gateway.outcomes import OutcomeLog
 from gateway.rates import Rates
 from gateway.registry import Registry
@@ -28,6 +30,10 @@ from http1.sweep import Sweeper
 log = structlog.get_logger()
 
 CRASHED = "Something of ours failed; the gateway's log has the request id."
+
+
+LOCAL_PREFIXES = (b"/api/",)
+"""What aiohttp serves beside the request path (gateway.management)."""
 
 
 class RequestIds:
@@ -67,6 +73,7 @@ class FrontDoor:
         self._wall_clock = wall_clock
         self._ids = RequestIds()
         self.is_draining = False
+        self.local: LocalRelay | None = None  # who serves LOCAL_PREFIXES; None: nothing is there
 
     def __repr__(self) -> str:
         return f"<FrontDoor {self._entrance.directory!r} draining={self.is_draining}>"
@@ -79,6 +86,8 @@ class FrontDoor:
         """Admit the request and send it on its way, or answer why not."""
         request_id = self._ids.next()
         try:
+            if self.local is not None and is_local(exchange.request, self._entrance.domain):
+                return self.local.begin(exchange, request_id)
             return self._admit(exchange, request_id)
         except Exception:  # a bug must not cost the caller its answer
             log.exception("request_crashed", request_id=request_id)
@@ -119,3 +128,10 @@ class FrontDoor:
         if route.agent is not None:
             return self._rules.context_path(route.agent)
         return b"" if self._direct is None else self._direct.context_path(route)
+
+
+def is_local(request: RequestHead, domain: bytes) -> bool:
+    """Say whether a request is for us and not for a Jira, whose own paths may begin alike below its host name."""
+    if not request.target.startswith(LOCAL_PREFIXES):
+        return False
+    return not domain or by_host(request.host, domain, request.target) is None
