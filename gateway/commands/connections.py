@@ -92,6 +92,7 @@ def add(
     fields = ConnectionFields(via, base_url, credentials, username, secret, timeout, rewrite_links, ca_pem)
     made = at_desk(env_file, lambda desk: connections.add(desk, name, fields))
     _print_saved(made, "Added", as_json=as_json)
+    _warn_of_address(made, env_file)
 
 
 @app.command()
@@ -127,6 +128,7 @@ def update(
         raise typer.BadParameter("nothing to change: give at least one of the flags of 'connections add'")
     changed = at_desk(env_file, lambda desk: connections.update(desk, name, fields))
     _print_saved(changed, "Updated", as_json=as_json)
+    _warn_of_address(changed, env_file)
 
 
 @app.command("list")
@@ -195,3 +197,15 @@ def _print_saved(connection: "Connection", done: str, *, as_json: bool) -> None:
     if as_json:
         return print_json(describe(connection))
     return say(f"{done} {connection.name}.")
+
+
+def _warn_of_address(connection: "Connection", env_file: Path | None) -> None:
+    """Say when a direct connection cannot work as it is: its host is unknown here, or may not be dialled."""
+    if connection.agent is not None:
+        return
+    from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
+    from gateway.doctor import look_up  # noqa: PLC0415 - see gateway.commands
+
+    check = look_up(enter(env_file).settings, connection)
+    if check.result == "fail":
+        say(f"Warning: {check.detail}; {check.action}.")
