@@ -57,6 +57,7 @@ class EnrollmentDesk:
             enrolled = await enroll(self._store, self._authority, request, peer=peer, now=datetime.now(UTC))
         except (CertsError, StoreError) as error:
             return _refuse(error, peer)
+        self._tries.give_back(peer)  # a roll-out behind one address is no guessing
         log.info("agent_enrolled", agent=str(enrolled.identity), serial=enrolled.serial, peer=peer)
         return enrolled.grant.to_json()
 

@@ -28,3 +28,9 @@ class Rates:
             self._buckets.clear()  # forgetting gives every name at most one burst more
         self._buckets[name] = (level - 1, now)
         return 0.0
+
+    def give_back(self, name: str) -> None:
+        """Undo one `take`: the event turned out not to count."""
+        bucket = self._buckets.get(name)
+        if bucket is not None:
+            self._buckets[name] = (bucket[0] + 1, bucket[1])

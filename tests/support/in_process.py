@@ -120,7 +120,6 @@ class InProcess:
             "drain_seconds": 1.0,
         }
         settings = AgentSettings(**{**values, **options})
-        self.gateway.tunnel._desk._tries._buckets.clear()  # five tries a minute are too few for a test
         certificate = await enroll(
             parse_code(made.code.get_secret_value()), settings.state_dir, make_route(settings), "test"
         )

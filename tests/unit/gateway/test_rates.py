@@ -58,3 +58,14 @@ def test_nobody_ever_gets_more_than_burst_and_rate(per_second, gaps):
         now += gap
         taken += buckets.take("x", per_second, now) == 0
     assert taken <= max(per_second, 1) + now * per_second + 1e-6
+
+
+def test_an_event_that_does_not_count_is_given_back():
+    rates = Rates(burst=1)
+    for _ in range(20):
+        assert rates.take("a", 0.01, 5.0) == 0
+        rates.give_back("a")
+    rates.give_back("never seen")
+
+    assert rates.take("a", 0.01, 5.0) == 0
+    assert rates.take("a", 0.01, 5.0) > 0
