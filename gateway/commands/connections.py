@@ -1,10 +1,11 @@
-"""`jira-gateway connections`: add, update, list, show, test and remove."""
+"""`jira-gateway connections`: add, update, list, show, test, remove; permissions and explain are permissions.py's."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.commands import permissions
 from gateway.commands.options import EnvFile, Json, Name, group, read_name, read_secret, read_text
 from gateway.commands.printing import print_fields, print_json, print_table, say
 from runtime.exits import DENIED, CommandFailed
