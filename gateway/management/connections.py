@@ -1,14 +1,17 @@
-"""`/connections`: list, get, create, change, delete and test."""
+"""`/connections`: list, get, create, change, delete, test, and what its account may do."""
 
 from typing import Any
 
 from pydantic import SecretStr
 
 from gateway.connection_rules import ConnectionFields
-from gateway.management import models
+from gateway.errors import NOT_FOUND
+from gateway.management import models, reports
 from gateway.management.office import Visit
+from gateway.management.problems import declined
 from gateway.operations import connections
 from gateway.store import Connection
+from runtime.exits import CommandFailed
 
 
 async def list_all(visit: Visit) -> models.ConnectionList:
@@ -42,6 +45,23 @@ async def test(visit: Visit) -> models.TestReport:
     """Ask Jira through the connection now."""
     await connections.find(visit.desk, visit.name)
     return models.TestReport.model_validate(await visit.ask("test-connection", {"name": visit.name}))
+
+
+async def permissions(visit: Visit) -> reports.PermissionReport:
+    """Report what the connection's account may do in Jira."""
+    await connections.find(visit.desk, visit.name)
+    asked = visit.query.model_dump(exclude_unset=True)
+    return reports.PermissionReport.model_validate(await visit.ask("permissions", {"name": visit.name, **asked}))
+
+
+async def explain(visit: Visit) -> reports.AnswerExplained:
+    """Explain a past answer on this connection."""
+    await connections.find(visit.desk, visit.name)
+    arguments = {"name": visit.name, "request_id": visit.path["request_id"]}
+    try:
+        return reports.AnswerExplained.model_validate(await visit.ask("explain", arguments))
+    except CommandFailed as unknown:
+        raise declined(NOT_FOUND, f"{unknown.line}.") from None
 
 
 def _view(row: Connection) -> models.ConnectionView:

@@ -7,6 +7,7 @@ from gateway.errors import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
     INTERNAL,
+    JIRA_UNAVAILABLE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     Problem,
@@ -15,10 +16,13 @@ from gateway.errors import (
 )
 from gateway.store import AlreadyExists, InUse, NotFound, StoreError
 from gateway.unacceptable import Unacceptable
-from runtime.exits import CommandFailed
+from runtime.exits import UNAVAILABLE, USAGE, CommandFailed
 
 CONFLICT = Slug("conflict", 409)
 STORE_UNAVAILABLE = Slug("store_unavailable", 503, retry_after=5)
+
+_BY_STATUS = {USAGE: BAD_REQUEST, UNAVAILABLE: JIRA_UNAVAILABLE}
+"""How the live process's refusals of a command are told; all others are conflicts."""
 
 
 class Declined(Exception):
@@ -40,6 +44,24 @@ def from_error(error: Exception) -> Declined:
     match error:
         case Declined():
             return error
+        case web.HTTPException():
+            return _from_aiohttp(error)
+        case CommandFailed():
+            return declined(_BY_STATUS.get(error.status, CONFLICT), f"{error.line}.")
+        case NotFound():
+            return declined(NOT_FOUND, f"There is {error}.")
+        case Unacceptable():
+            return declined(BAD_REQUEST, f"{error}.")
+        case AlreadyExists() | InUse() | CertsError():
+            return declined(CONFLICT, f"{error}.")
+        case StoreError() | TimeoutError():
+            return declined(STORE_UNAVAILABLE, "The store cannot be used at the moment; try again.")
+        case _:
+            return _internal()
+
+
+def _from_aiohttp(error: web.HTTPException) -> Declined:
+    match error:
         case web.HTTPMethodNotAllowed():
             allow = frozenset(error.allowed_methods)
             return Declined(Problem(METHOD_NOT_ALLOWED, "This method is not known here."), allow)
@@ -47,14 +69,10 @@ def from_error(error: Exception) -> Declined:
             return declined(BODY_TOO_LARGE, "The body is too large.")
         case web.HTTPNotFound():
             return declined(NOT_FOUND, "There is nothing here; see /api/v1/openapi.json.")
-        case Unacceptable():
-            return declined(BAD_REQUEST, f"{error}.")
-        case NotFound():
-            return declined(NOT_FOUND, f"There is {error}.")
-        case AlreadyExists() | InUse() | CommandFailed() | CertsError():
-            return declined(CONFLICT, f"{error}.")
-        case StoreError() | TimeoutError():
-            return declined(STORE_UNAVAILABLE, "The store cannot be used at the moment; try again.")
         case _:
-            message = "Something of ours failed; the gateway's log has the request id."
-            return Declined(Problem(INTERNAL, message, processed=Processed.UNKNOWN))
+            return _internal()
+
+
+def _internal() -> Declined:
+    message = "Something of ours failed; the gateway's log has the request id."
+    return Declined(Problem(INTERNAL, message, processed=Processed.UNKNOWN))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from gateway.errors import NOT_FOUND, Slug
-from gateway.management import agents, audit, connections, models, tokens
+from gateway.errors import JIRA_UNAVAILABLE, NOT_FOUND, Slug
+from gateway.management import agents, audit, connections, models, reports, tokens
 from gateway.management.office import Action
 from gateway.management.problems import CONFLICT
 from gateway.naming import NAME_PATTERN
@@ -45,7 +45,7 @@ class Route:
         return self.path.split("/")[1]
 
 
-PARAMETERS: dict[str, str] = {"name": NAME_PATTERN}
+PARAMETERS: dict[str, str] = {"name": NAME_PATTERN, "request_id": "[0-9a-f]{1,16}-[0-9a-f]{1,16}"}
 """Parameter of a path -> what it looks like; anything else is not found."""
 
 ROUTES = (
@@ -60,11 +60,11 @@ ROUTES = (
     ),
     Route(
         "GET", "/connections/{name}", "getConnection", "Show a connection and the tokens that may use it",
-        connections.get, answer=models.ConnectionDetails, refuses=(NOT_FOUND,),
+        connections.get, answer=models.ConnectionDetails,
     ),
     Route(
         "PATCH", "/connections/{name}", "updateConnection", "Change a connection; what is not given stays",
-        connections.update, answer=models.ConnectionView, body=models.ConnectionChange, refuses=(NOT_FOUND,),
+        connections.update, answer=models.ConnectionView, body=models.ConnectionChange,
         changes=True,
     ),
     Route(
@@ -75,10 +75,19 @@ ROUTES = (
         "POST", "/connections/{name}/test", "testConnection", "Ask Jira through this connection now", connections.test,
         answer=models.TestReport, refuses=(CONFLICT, NOT_FOUND),
     ),
+    Route(
+        "GET", "/connections/{name}/permissions", "getPermissions", "Report what the connection's account may do",
+        connections.permissions, answer=reports.PermissionReport, query=reports.PermissionQuery,
+        refuses=(CONFLICT, JIRA_UNAVAILABLE),
+    ),
+    Route(
+        "GET", "/connections/{name}/explain/{request_id}", "explainAnswer", "Explain a past answer that was no success",
+        connections.explain, answer=reports.AnswerExplained,
+    ),
     Route("GET", "/agents", "listAgents", "List all agents", agents.list_all, answer=models.AgentList),
     Route(
         "GET", "/agents/{name}", "getAgent", "Show an agent, its instances, codes and links", agents.get,
-        answer=models.AgentDetails, refuses=(NOT_FOUND,),
+        answer=models.AgentDetails,
     ),
     Route(
         "POST", "/agents/{name}/invites", "inviteAgent", "Make a one-time code with which one agent enrolls",
@@ -86,7 +95,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/agents/{name}/revoke", "revokeAgent", "Revoke an agent, or one instance of it", agents.revoke,
-        answer=models.Revoked, body=models.Revocation, refuses=(NOT_FOUND,), changes=True,
+        answer=models.Revoked, body=models.Revocation, changes=True,
     ),
     Route(
         "GET", "/invites", "listInvites", "List all enrolment codes, never the codes themselves", agents.list_invites,
@@ -100,15 +109,14 @@ ROUTES = (
     ),
     Route(
         "GET", "/tokens/{name}", "getToken", "Show a token, never its secret", tokens.get, answer=models.TokenView,
-        refuses=(NOT_FOUND,),
     ),
     Route(
         "POST", "/tokens/{name}/rotate", "rotateToken", "Give a token a new secret, shown once", tokens.rotate,
-        answer=models.TokenSecret, body=models.Rotation, refuses=(NOT_FOUND,), changes=True,
+        answer=models.TokenSecret, body=models.Rotation, changes=True,
     ),
     Route(
         "POST", "/tokens/{name}/revoke", "revokeToken", "Revoke a token: it is refused at once", tokens.revoke,
-        status=204, refuses=(NOT_FOUND,), changes=True,
+        status=204, changes=True,
     ),
     Route(
         "GET", "/audit", "listAudit", "List changes: who, what, when", audit.list_page, answer=models.AuditPage,
