@@ -57,8 +57,14 @@ class CertificateAuthority:
         return fingerprint(self._ca.bundle()[0])
 
     def create_if_absent(self, now: datetime) -> None:
-        """Make the CA when this state directory has none; two processes may try at once."""
+        """Make the CA when this state directory has none; two processes may try at once.
+
+        A key of the CA that is there must be usable: one that others may read refuses the start, not the
+        first enrolment.
+        """
         if self._ca.bundle_path.exists():
+            if self._ca.key_path.exists():
+                self._ca.authority()
             return
         try:
             self._ca.create(now)
