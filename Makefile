@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup install demo test check unit format bench docs lock clean
+.PHONY: help setup install demo test check unit format bench docs lab lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -54,6 +54,9 @@ format: $(STAMP) ## rewrite the sources in the project's format
 
 bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/performance.md)
 	$(BIN)/python -m bench
+
+lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
+	$(BIN)/python -m pytest -rs tests/lab
 
 docs: $(STAMP)   ## write the settings tables of docs/operations.md anew
 	$(BIN)/python -m tests.support.settings_tables
