@@ -58,8 +58,9 @@ bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/perf
 lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
 	$(BIN)/python -m pytest -rs tests/lab
 
-docs: $(STAMP)   ## write the settings tables of docs/operations.md anew
+docs: $(STAMP)   ## write the settings tables of docs/operations.md and docs/permissions.md anew
 	$(BIN)/python -m tests.support.settings_tables
+	$(BIN)/python -m tests.support.permission_tables
 
 clean:           ## remove what the other commands made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway.errors import Problem
 from jira_api.logins import BY_SLUG, LoginVerdict, classify_login
-from jira_api.permissions.causes import Explanation, JirasAnswer, likely_cause
+from jira_api.permissions.causes import Explanation, JirasAnswer, likely_cause, subject_of
 from runtime.exits import CommandFailed
 from tunnel.heads import Pairs, ResponseHead
 
@@ -146,6 +146,7 @@ def explain(recent: RecentAnswers, connection: str, request_id: str) -> dict[str
         "also": list(explanation.also),
         "action": explanation.action,
         "permissions": list(explanation.permissions),
+        "next": _next(found, explanation),
         "evidence": _evidence_lines(found),
     }
 
@@ -166,6 +167,16 @@ async def explain_command(arguments: dict[str, Any], recent: RecentAnswers) -> d
 def _jiras(found: Remembered) -> JirasAnswer:
     content_type, location = found.headers.get("Content-Type", ""), found.headers.get("Location", "")
     return JirasAnswer(found.method, found.path, found.status, found.login, content_type, location)
+
+
+def _next(found: Remembered, explanation: Explanation) -> str:
+    """Return the command that shows what the account lacks; "" where no permission is in question."""
+    if not explanation.need:
+        return ""
+    subject = subject_of(found.path)
+    options = {"--issue": subject.issue, "--project": None if subject.issue else subject.project}
+    chosen = "".join(f" {option} {key}" for option, key in options.items() if key)
+    return f"jira-gateway connections permissions {found.connection}{chosen} --need {explanation.need}"
 
 
 def _of_ours(problem: Problem) -> Explanation:

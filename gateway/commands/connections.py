@@ -186,6 +186,10 @@ def remove(
     say(f"Removed {name}.")
 
 
+app.command()(permissions.permissions)
+app.command()(permissions.explain)
+
+
 async def _details(desk: "Desk", name: str) -> dict[str, Any]:
     from gateway.operations.connections import describe, find, tokens_of  # noqa: PLC0415 - see gateway.commands
 

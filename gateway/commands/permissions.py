@@ -87,13 +87,9 @@ def _head(result: dict[str, Any]) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
     needed = [key for key in row["permissions"] if key["key"] in row["needs_all"]]
-    one_of = " or ".join(_spelled(key) for key in row["permissions"] if key not in needed)
-    keys = " and ".join([one_of, *map(_spelled, needed)])
+    one_of = " or ".join(key["key"] for key in row["permissions"] if key not in needed)
+    keys = " and ".join([one_of, *(key["key"] for key in needed)])
     return {"action": row["title"], "state": row["state"], "permission": keys, "why": row["why"]}
-
-
-def _spelled(key: dict[str, Any]) -> str:
-    return f"{key['key']} ({key['legacy']})" if key["legacy"] else str(key["key"])
 
 
 def _print_explanation(result: dict[str, Any]) -> None:
@@ -102,6 +98,8 @@ def _print_explanation(result: dict[str, Any]) -> None:
         put(f"It may also be that {reading}." if " " in reading else reading)
     if result["action"]:
         put(result["action"])
+    if result["next"]:
+        put(f"Next: {result['next']}")
     put("\nEvidence:")
     put(f"- {result['at']}, token {result['caller']}, answered by {result['answered_by']}")
     for line in result["evidence"]:

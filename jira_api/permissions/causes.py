@@ -1,18 +1,21 @@
 """The most likely cause of one answer of Jira, from what was recorded of it: never its body. Pure.
 
 Status, path and login headers tell most of it (jira-facts sections 3, 8 and 9). Where they leave a doubt, the other
-readings are named and the permission report is the next step.
+readings are named and a permission report is the next step.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from jira_api.decisions import Allow
 from jira_api.logins import ADVICE, LoginVerdict
 from jira_api.permissions.actions import ACTIONS, Action
+from jira_api.permissions.inquiry import InvalidSubject, Subject, read_subject
 from jira_api.rules import METHODS, Rule, RuleSet, evaluate
 
 _GOOD_LOGINS: Final = frozenset({LoginVerdict.OK, LoginVerdict.ANONYMOUS})
+_NAMED: Final = re.compile(r"/rest/api/[^/]+/(?:issue/(?P<issue>[^/]+)|project/(?P<project>[^/]+))")
 _ADMIN_PAGES: Final = ("/rest/webhooks/1.0/webhook", "/rest/jira-webhook/1.0/webhooks")
 
 
@@ -30,13 +33,17 @@ class JirasAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`cause` is a stable slug, `text` says it, `also` names other readings, `action` what to do."""
+    """`cause` is a stable slug, `text` says it, `also` names other readings, `action` what to do.
+
+    `permissions` are the keys in question; `need` is the action that a permission report should be asked about.
+    """
 
     cause: str
     text: str
     action: str = ""
     also: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
+    need: str = ""
 
 
 class _Target:
@@ -63,6 +70,15 @@ def action_of(method: str, path: str) -> Action | None:
     """Return the action of the table that a request carries out."""
     decision = evaluate(_CALLS, method.encode(), _Target(path), credentials="caller")
     return _BY_SLUG[decision.rule_id] if isinstance(decision, Allow) else None
+
+
+def subject_of(path: str) -> Subject:
+    """Return the issue or the project that a path names, as far as it does."""
+    match = _NAMED.match(path)
+    try:
+        return read_subject(match["project"], match["issue"]) if match is not None else Subject()
+    except InvalidSubject:  # createmeta, bulk, search: no key stands there
+        return Subject()
 
 
 def likely_cause(answer: JirasAnswer) -> Explanation:
@@ -130,25 +146,20 @@ def _permission(answer: JirasAnswer) -> Explanation | None:
     keys = " or ".join(action.any_of)
     if action.slug == "see_issue" and answer.status == 404:
         text = "There is no such issue; Cloud says the same of an issue that the account may not see."
-        return Explanation("missing_or_invisible", text, _ask(action), permissions=action.permissions)
+        return Explanation("missing_or_invisible", text, permissions=action.permissions, need=action.slug)
     if answer.method in {"GET", "HEAD"} and answer.status == 404:
         text = "It does not exist, or the account may not see it: Jira does not tell these apart here."
-        return Explanation("missing_or_invisible", text, _ask(action), permissions=action.permissions)
+        return Explanation("missing_or_invisible", text, permissions=action.permissions, need=action.slug)
     if action.slug == "see_issue":
         text = "The issue exists, but the account may not see it: its project, or its security level."
-        return Explanation("issue_invisible", text, _ask(action), permissions=action.permissions)
+        return Explanation("issue_invisible", text, permissions=action.permissions, need=action.slug)
     if answer.status == 400:
         text = f"The account lacks {keys}, or Jira objects to a field: only the body of its answer tells."
         also = (action.conditions,) if action.conditions else ()
-        return Explanation("permission_or_field", text, _ask(action), also, action.permissions)
+        return Explanation("permission_or_field", text, "", also, action.permissions, action.slug)
     text = f"“{action.title}” takes {keys}, which the account does not hold here."
     also = ("the issue itself is not visible to the account",) if action.scope.value == "issue" else ()
-    return Explanation("permission_missing", text, _ask(action), also, action.permissions)
-
-
-def _ask(action: Action) -> str:
-    need = action.slug
-    return f"See what is missing and where it is granted: connections permissions --issue or --project, --need {need}."
+    return Explanation("permission_missing", text, "", also, action.permissions, action.slug)
 
 
 _Words = tuple[str, str, str]

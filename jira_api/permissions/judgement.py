@@ -139,8 +139,7 @@ def _judge_keys(action: Action, account: Account, subject: Subject) -> Finding:
     if held is None and any(finding.state is State.UNKNOWN for finding in alternatives):
         held = Finding(State.UNKNOWN, Cause.NOT_TOLD, action.any_of)
     if held is None:
-        project_wide = (finding for finding in alternatives if finding.cause is not Cause.GLOBAL_PERMISSION)
-        return Finding(State.DENIED, next(project_wide, alternatives[0]).cause, action.any_of)
+        return Finding(State.DENIED, alternatives[0].cause, action.any_of)
     demanded = [held, *(_judge_key(key, action.scope, account, subject) for key in action.also)]
     for state in (State.DENIED, State.UNKNOWN):
         for finding in demanded:

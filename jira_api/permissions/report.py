@@ -55,11 +55,12 @@ def _row(action: Action, finding: Finding, account: Account, subject: Subject) -
 
 
 def _key(key: str, scope: Scope, account: Account, subject: Subject) -> dict[str, Any]:
-    """Say how this Jira spells a permission, and whether it is held there."""
+    """Say how this Jira spells a permission and shows it on its screens, and whether it is held."""
     row, permissions = find_permission(key, scope, account, subject)
     return {
         "key": row.key if row is not None else key,
         "legacy": permissions.legacy(key) if permissions is not None else None,
+        "name": None if row is None else row.name,
         "held": None if row is None else row.is_held,
     }
 

@@ -1,14 +1,14 @@
 """A finding in words: why, and which screen of Jira an administrator opens to change it. Pure.
 
-Names of menus are those of Jira in English; where Jira named a permission in the account's language, that name is
-added, because it is what the administrator reads on the screen.
+Names of menus are those of Jira in English. How Jira names a permission on its screens, in the account's language, is
+in the report's rows.
 """
 
 from typing import Final
 
 from jira_api.logins import ADVICE, LoginVerdict
-from jira_api.permissions.account import Account, Grant, Permissions
-from jira_api.permissions.actions import APP_PERMISSIONS
+from jira_api.permissions.account import Account, Grant
+from jira_api.permissions.actions import APP_PERMISSIONS, GLOBAL_PERMISSIONS
 from jira_api.permissions.inquiry import Subject
 from jira_api.permissions.judgement import Cause, Finding, State
 
@@ -36,7 +36,15 @@ _PLAIN_REASONS: Final[dict[Cause, str]] = {
     Cause.SWITCHED_OFF: "The permission is granted, but attachments are switched off in this Jira.",
 }
 
-_SCREENS: Final[dict[Cause, str]] = {
+_SCHEME_SCREEN: Final = (
+    "Project settings{project} > Permissions and Users and roles: put the account into a role that is granted it, or "
+    "grant it to a role, group or application access in Jira administration > Issues > Permission schemes{scheme}."
+)
+
+SCREENS: Final[dict[Cause, str]] = {
+    Cause.NO_BROWSE: _SCHEME_SCREEN,
+    Cause.NO_GRANT: _SCHEME_SCREEN,
+    Cause.ISSUE_DEPENDENT: _SCHEME_SCREEN,
     Cause.APPLICATION_ACCESS: "Jira administration > Applications > Application access: put the account into a group "
     "that has access.",
     Cause.SECURITY_LEVEL: "Project settings > Issue security: add the account, its group or its project role to the "
@@ -49,7 +57,7 @@ _SCREENS: Final[dict[Cause, str]] = {
     Cause.SWITCHED_OFF: "Jira administration > System > Attachments.",
     Cause.APP_MISSING: "Jira administration > Manage apps: the app is not installed or not licensed.",
 }
-_CLOUD_SCREENS: Final[dict[Cause, str]] = {
+CLOUD_SCREENS: Final[dict[Cause, str]] = {
     Cause.APPLICATION_ACCESS: "admin.atlassian.com > Products > Jira: give the account product access.",
 }
 
@@ -81,13 +89,13 @@ def screen(finding: Finding, account: Account, subject: Subject) -> str:
     cause = finding.cause
     if finding.state is State.ALLOWED and cause is Cause.GRANTED:
         return ""
-    if cause in {Cause.NO_GRANT, Cause.ISSUE_DEPENDENT, Cause.NO_BROWSE}:
-        return _scheme_screen(finding, account, subject)
     if cause is Cause.LOGIN:
         return ADVICE[_verdict(finding, account)].action
-    if account.is_cloud and cause in _CLOUD_SCREENS:
-        return _CLOUD_SCREENS[cause]
-    return _SCREENS.get(cause, "")
+    if account.is_cloud and cause in CLOUD_SCREENS:
+        return CLOUD_SCREENS[cause]
+    scheme = f" > {account.scheme.name}" if account.scheme is not None else ""
+    project = f" of {subject.project}" if subject.project else ""
+    return SCREENS.get(cause, "").format(project=project, scheme=scheme)
 
 
 def holder(grant: Grant, account: Account) -> str:
@@ -116,9 +124,9 @@ def _hidden(account: Account, subject: Subject) -> str:
 
 
 def _not_granted(finding: Finding, account: Account, subject: Subject) -> str:
-    keys = " or ".join(_spelled(key, account) for key in finding.missing)
+    keys = " or ".join(finding.missing)
     if finding.cause is Cause.GLOBAL_PERMISSION:
-        return f"None of the account's groups holds the global permission {keys}."
+        return f"No group of the account holds the global permission{_globally(finding)}."
     if finding.cause is Cause.ISSUE_DEPENDENT:
         return (
             f"{keys} is granted in the project but not for {subject.issue}: the grant goes to the reporter, the "
@@ -129,31 +137,19 @@ def _not_granted(finding: Finding, account: Account, subject: Subject) -> str:
     return f"The permission scheme does not grant {keys} to the account.{_granted_to(finding, account)}"
 
 
+def _globally(finding: Finding) -> str:
+    """Name what is missing globally, and what would have done in a project."""
+    everywhere = [key for key in finding.missing if key in GLOBAL_PERMISSIONS]
+    here = [key for key in finding.missing if key not in GLOBAL_PERMISSIONS]
+    return f" {' or '.join(everywhere)}" + (f", and the project does not grant {' or '.join(here)}" if here else "")
+
+
 def _granted_to(finding: Finding, account: Account) -> str:
     if account.scheme is None:
         return ""
     grants = [grant for key in finding.missing for grant in account.scheme.holders(key)]
     holders = ", ".join(dict.fromkeys(holder(grant, account) for grant in grants)) or "nobody"
     return f" “{account.scheme.name}” grants it to: {holders}."
-
-
-def _scheme_screen(finding: Finding, account: Account, subject: Subject) -> str:
-    scheme = account.scheme.name if account.scheme is not None else "the project's scheme"
-    keys = " or ".join(_spelled(key, account) for key in finding.missing)
-    project = f" of {subject.project}" if subject.project else ""
-    return (
-        f"Project settings{project} > Permissions: {keys}. Add the account under Users and roles to a role that has "
-        f"it, or grant it to a role, group or application access in Jira administration > Issues > Permission schemes "
-        f"> {scheme}."
-    )
-
-
-def _spelled(key: str, account: Account) -> str:
-    """Return the key with the name that Jira shows for it."""
-    lists: list[Permissions | None] = [account.in_issue, account.in_project, account.anywhere]
-    rows = (permissions.find(key) for permissions in lists if permissions is not None)
-    row = next((row for row in rows if row is not None), None)
-    return f"{row.key} (“{row.name}”)" if row is not None and row.name != row.key else key
 
 
 def _app(finding: Finding) -> str:

@@ -154,7 +154,8 @@ async def test_without_a_subject_the_question_is_about_any_project(setting):
 async def test_legacy_keys_are_named_where_jira_lists_them(setting):
     await setting.use("svc.bridge")
     found = rows(await report(setting.stack, project="OPS"))
-    assert found["create"]["permissions"][0] == {"key": "CREATE_ISSUES", "legacy": "CREATE_ISSUE", "held": True}
+    create = {"key": "CREATE_ISSUES", "legacy": "CREATE_ISSUE", "name": "Create Issues", "held": True}
+    assert found["create"]["permissions"][0] == create
     assert found["sprints"]["permissions"][0]["key"] == "MANAGE_SPRINTS_PERMISSION"
 
 
@@ -242,6 +243,7 @@ async def test_a_hidden_issue_is_explained_from_what_was_recorded(setting):
     result = explained(setting, request_id)
     assert (result["cause"], result["answered_by"]) == ("issue_invisible", "jira")
     assert "BROWSE_PROJECTS" in result["permissions"]
+    assert result["next"] == "jira-gateway connections permissions hq --issue OPS-13 --need see_issue"
     assert "X-AUSERNAME: svc.bridge" in result["evidence"]
     assert "canary" not in str(result)
 
