@@ -5,6 +5,7 @@ Each rule's message says what the rule is for, so that a red test explains itsel
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,18 @@ def _name(path: Path) -> str:
     return path.relative_to(PROJECT).as_posix()
 
 
+@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Yield every imported module's full name with its line."""
+@cache
+def _imports(tree: ast.AST) -> tuple[tuple[str, int], ...]:
+    """Return every imported module's full name with its line."""
+    return tuple(_walk_imports(tree))
+
+
+def _walk_imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
