@@ -18,7 +18,7 @@ from gateway.direct_links import DirectConnections
 from gateway.directory import ConnectionEntry, Directory
 from gateway.errors import DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
 from gateway.forward import Forward, Surroundings
-from gateway.local_relay import LocalRelay  # noqa: TC001 - one import style; it costs nothing
+from gateway.local_relay import LocalRelay
 from gateway.outcomes import OutcomeLog
 from gateway.rates import Rates
 from gateway.registry import Registry

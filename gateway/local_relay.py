@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.errors import BODY_TOO_LARGE, INTERNAL, OVERLOADED, Problem, Processed, answer
 from gateway.outcomes import OutcomeLog
-from http1.call import Call  # noqa: TC001 - one import style; it costs nothing
+from http1.call import Call
 from http1.errors import ClientFailure, Progress, UnsendableHead
 from http1.exchange import Exchange
 from http1.messages import Headers, RequestHead, ResponseHead
