@@ -5,16 +5,15 @@ not dialled. A `Dialer` resolves a host at connect time, judges every address (s
 addresses themselves, so that nothing is resolved twice. DNS and the database are not bound to the source address.
 """
 
-import asyncio
 import errno
-import ipaddress
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gateway.name_lookup import NameLookup
 from gateway.settings import GatewaySettings, IPAddress, Network
-from gateway.ssrf import canonical, objection
+from gateway.ssrf import objection
 from http1.origin import DialAddress
 from runtime.configuration import ConfigurationError
 
@@ -82,14 +81,14 @@ class Dialer:
 
     egress: Egress
     allowed: Sequence[Network]
+    names: NameLookup = field(default_factory=NameLookup)
 
     async def resolve(self, host: str, port: int) -> Sequence[DialAddress]:
         """Return the addresses to dial; raises OSError, `AddressForbidden` when there are only forbidden ones."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return self.choose(dict.fromkeys(canonical(ipaddress.ip_address(row[4][0])) for row in found))
+        del port
+        return self.choose(await self.names.addresses(host))
 
-    def choose(self, addresses: Sequence[IPAddress] | dict[IPAddress, None]) -> Sequence[DialAddress]:
+    def choose(self, addresses: Sequence[IPAddress]) -> Sequence[DialAddress]:
         """Return those of `addresses` that may be dialled, in order; raises `AddressForbidden`."""
         objections = {address: objection(address, self.allowed) for address in addresses}
         public = [address for address, problem in objections.items() if problem is None]
