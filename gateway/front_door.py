@@ -16,7 +16,7 @@ from gateway.admission import Entrance, Refused, admit
 from gateway.answer import AnswerRules
 from gateway.direct_links import DirectConnections
 from gateway.directory import ConnectionEntry, Directory
-from gateway.errors import DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
+from gateway.errors import BAD_REQUEST, DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
 from gateway.forward import Forward, Surroundings
 from gateway.local_relay import LocalRelay
 from gateway.outcomes import OutcomeLog
@@ -119,6 +119,8 @@ class FrontDoor:
     def _refuse(self, exchange: Exchange, refused: Refused, request_id: str) -> None:
         problem = refused.problem
         self._outcomes.refused(exchange.peer, exchange.request, problem, request_id, caller=refused.caller)
+        if problem.slug is BAD_REQUEST:  # who sends ambiguous requests is not trusted with the rest of its socket
+            exchange.request.keep_alive = False
         status, headers, body = answer(problem, request_id)
         exchange.respond(status, headers, len(body))
         exchange.write(body)
