@@ -7,7 +7,6 @@ from gateway.errors import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
     INTERNAL,
-    JIRA_UNAVAILABLE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     Problem,
@@ -16,13 +15,10 @@ from gateway.errors import (
 )
 from gateway.store import AlreadyExists, InUse, NotFound, StoreError
 from gateway.unacceptable import Unacceptable
-from runtime.exits import UNAVAILABLE, USAGE, CommandFailed
+from runtime.exits import USAGE, CommandFailed
 
 CONFLICT = Slug("conflict", 409)
 STORE_UNAVAILABLE = Slug("store_unavailable", 503, retry_after=5)
-
-_BY_STATUS = {USAGE: BAD_REQUEST, UNAVAILABLE: JIRA_UNAVAILABLE}
-"""How the live process's refusals of a command are told; all others are conflicts."""
 
 
 class Declined(Exception):
@@ -47,7 +43,7 @@ def from_error(error: Exception) -> Declined:
         case web.HTTPException():
             return _from_aiohttp(error)
         case CommandFailed():
-            return declined(_BY_STATUS.get(error.status, CONFLICT), f"{error.line}.")
+            return declined(BAD_REQUEST if error.status == USAGE else CONFLICT, f"{error.line}.")
         case NotFound():
             return declined(NOT_FOUND, f"There is {error}.")
         case Unacceptable():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from gateway.errors import JIRA_UNAVAILABLE, NOT_FOUND, Slug
+from gateway.errors import NOT_FOUND, Slug
 from gateway.management import agents, audit, connections, models, reports, tokens
 from gateway.management.office import Action
 from gateway.management.problems import CONFLICT
@@ -78,7 +78,7 @@ ROUTES = (
     Route(
         "GET", "/connections/{name}/permissions", "getPermissions", "Report what the connection's account may do",
         connections.permissions, answer=reports.PermissionReport, query=reports.PermissionQuery,
-        refuses=(CONFLICT, JIRA_UNAVAILABLE),
+        refuses=(CONFLICT,),
     ),
     Route(
         "GET", "/connections/{name}/explain/{request_id}", "explainAnswer", "Explain a past answer that was no success",
