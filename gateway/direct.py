@@ -29,7 +29,7 @@ from tunnel.streams import StreamReceiver
 
 VIA: Final = (b"Via", b"1.1 jira-tunnel")
 RULES: Final = RuleSet(PROFILES["full-rest"], NEVER)
-"""What may pass where no agent's policy decides (docs/decisions/0301-direct-connections.md)."""
+"""What may pass where no agent's policy decides (docs/decisions/0010-direct-connections.md)."""
 
 _CODES: Final = {
     FailureKind.UNREACHABLE: ErrorCode.JIRA_UNREACHABLE,

@@ -6,7 +6,6 @@ A check whose condition is missing is skipped with the reason; a failed one says
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from threading import Thread
 from urllib.parse import urlsplit
 
 from certs.certificates import read_certificates, server_names
@@ -25,8 +24,7 @@ from runtime.address import Address
 from runtime.configuration import ConfigurationError
 
 REACH_SECONDS = 3.0
-RESOLVE_SECONDS = 5.0
-LOOK_UP_SECONDS = 2.0
+RESOLVE_SECONDS = 3.0
 # A listener on every address is reached on loopback.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -112,19 +110,6 @@ async def check_direct(settings: GatewaySettings, connection: Connection) -> Che
     except OSError as error:
         return Check(name, "fail", f"{host}: {error.strerror or 'no answer in time'}", "check --base-url and DNS")
     return Check(name, "pass", f"{host} is at {', '.join(row.address for row in addresses)}")
-
-
-def look_up(settings: GatewaySettings, connection: Connection) -> Check:
-    """Do `check_direct` for a command that must not wait long: a name server that is silent is left alone."""
-    found = [Check(f"direct {connection.name}", "skip", "the name server has not answered yet")]
-
-    def work() -> None:
-        found.append(asyncio.run(check_direct(settings, connection)))
-
-    thread = Thread(target=work, daemon=True)  # a look-up cannot be cancelled, and its thread would be waited for
-    thread.start()
-    thread.join(LOOK_UP_SECONDS)
-    return found[-1]
 
 
 async def check_listeners(settings: GatewaySettings, state: State) -> list[Check]:

@@ -208,9 +208,11 @@ def _warn_of_address(connection: "Connection", env_file: Path | None) -> None:
     """Say when a direct connection cannot work as it is: its host is unknown here, or may not be dialled."""
     if connection.agent is not None:
         return
-    from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
-    from gateway.doctor import look_up  # noqa: PLC0415 - see gateway.commands
+    import asyncio  # noqa: PLC0415 - see gateway.commands
 
-    check = look_up(enter(env_file).settings, connection)
+    from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
+    from gateway.doctor import check_direct  # noqa: PLC0415 - see gateway.commands
+
+    check = asyncio.run(check_direct(enter(env_file).settings, connection))
     if check.result == "fail":
         say(f"Warning: {check.detail}; {check.action}.")
