@@ -21,8 +21,6 @@ class Evidence(Enum):
     """What of Jira, beside the permission itself, shows whether an action is possible."""
 
     NONE = "none"
-    PROJECT = "project"
-    ISSUE = "issue"
     CREATE_TYPES = "create_types"
     EDIT_FIELDS = "edit_fields"
     TRANSITIONS = "transitions"
@@ -49,7 +47,6 @@ class Action:
     conditions: str = ""
     evidence: Evidence = Evidence.NONE
     field: str = ""
-    app: str = ""
     calls: tuple[str, ...] = ()
     denied: tuple[int, ...] = ()
 
@@ -68,12 +65,12 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "see_project", "See project", ("BROWSE_PROJECTS",), Scope.PROJECT,
         "project 404; absent from the list; JQL 400 “value … does not exist”",
-        evidence=Evidence.PROJECT, calls=(f"GET {_API}/project/*", f"GET {_API}/project/*/**"), denied=(404,),
+        calls=(f"GET {_API}/project/*", f"GET {_API}/project/*/**"), denied=(404,),
     ),
     Action(
         "see_issue", "See issue", ("BROWSE_PROJECTS",), Scope.ISSUE,
         "on-premise 403 logged in, 401 anonymous; Cloud 404",
-        conditions="member of the issue's security level, if it has one", evidence=Evidence.ISSUE,
+        conditions="member of the issue's security level, if it has one",
         calls=(f"GET {_ISSUE}", f"GET {_ISSUE}/**"), denied=(401, 403, 404),
     ),
     Action(
@@ -190,7 +187,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "sprints", "Manage sprints", ("MANAGE_SPRINTS_PERMISSION",), Scope.PROJECT, "403",
         conditions="in every project that the board's filter covers; moving issues also needs EDIT_ISSUES and "
-        "SCHEDULE_ISSUES", app="Jira Software",
+        "SCHEDULE_ISSUES",
         calls=(f"POST PUT DELETE {_AGILE}/sprint", f"POST PUT DELETE {_AGILE}/sprint/**"), denied=(401, 403),
     ),
     Action(

@@ -47,6 +47,7 @@ class Cause(Enum):
     GLOBAL_PERMISSION = "global_permission"
     APP_MISSING = "app_missing"
     WORKFLOW = "workflow_condition"
+    NO_ISSUE_TYPE = "no_issue_type"
     NOT_EDITABLE = "not_editable"
     FIELD_NOT_ON_SCREEN = "field_not_on_screen"
     SWITCHED_OFF = "switched_off"
@@ -176,6 +177,8 @@ def _with_evidence(action: Action, finding: Finding, account: Account) -> Findin
         return finding
     fields = account.edit_fields
     match action.evidence:
+        case Evidence.CREATE_TYPES if account.create_types == 0:
+            return Finding(State.DENIED, Cause.NO_ISSUE_TYPE)
         case Evidence.EDIT_FIELDS if fields is not None and not fields:
             return Finding(State.DENIED, Cause.NOT_EDITABLE)
         case Evidence.ATTACHMENTS if account.has_attachments is False:

@@ -31,6 +31,7 @@ _PLAIN_REASONS: Final[dict[Cause, str]] = {
     "has none, or the account is a member of none.",
     Cause.WORKFLOW: "The permission is granted, but the workflow offers no such transition from the issue's present "
     "status: a condition of the workflow is not met, or there is none.",
+    Cause.NO_ISSUE_TYPE: "The permission is granted, but Jira offers no type of issue to create in the project.",
     Cause.NOT_EDITABLE: "The permission is granted, but no field can be edited: the status has "
     "jira.issue.editable=false, or the edit screen is empty.",
     Cause.SWITCHED_OFF: "The permission is granted, but attachments are switched off in this Jira.",
@@ -52,6 +53,7 @@ SCREENS: Final[dict[Cause, str]] = {
     Cause.NO_LEVEL: "Project settings > Issue security: the levels, and who is a member of each.",
     Cause.GLOBAL_PERMISSION: "Jira administration > System > Global permissions: grant it to a group of the account.",
     Cause.WORKFLOW: "Project settings > Workflows: the conditions of the transition.",
+    Cause.NO_ISSUE_TYPE: "Project settings > Issue types: the project's issue type scheme.",
     Cause.NOT_EDITABLE: "Project settings > Workflows: the properties of the status; Project settings > Screens.",
     Cause.FIELD_NOT_ON_SCREEN: "Project settings > Screens: add the field to the edit screen.",
     Cause.SWITCHED_OFF: "Jira administration > System > Attachments.",
@@ -68,7 +70,8 @@ def why(finding: Finding, account: Account, subject: Subject) -> str:
         case Cause.LOGIN | Cause.APPLICATION_ACCESS:
             return ADVICE[_verdict(finding, account)].meaning
         case Cause.NO_BROWSE:
-            return f"Project {subject.project or 'of the issue'} does not exist, or the account may not browse it."
+            project = f"Project {subject.project}" if subject.project else "The project of the issue"
+            return f"{project} does not exist, or the account may not browse it."
         case Cause.SECURITY_LEVEL:
             return _hidden(account, subject)
         case Cause.NO_GRANT | Cause.ISSUE_DEPENDENT | Cause.GLOBAL_PERMISSION:
