@@ -302,6 +302,26 @@ async def test_an_upload_needs_the_xsrf_header_and_a_generated_download_has_a_kn
         assert dict(headers)["Content-Disposition"] == "attachment; filename*=UTF-8''big%20file.bin;"
 
 
+async def test_cloud_hands_downloads_to_another_host_that_takes_no_login():
+    async with FakeJira("cloud") as jira:
+        attachment = jira.add_generated_attachment("OPS-1", "big.bin", 30_000)
+        login = "Authorization: Basic " + base64.b64encode(b"svc.bridge@corp.example:pat-10412-of-svc.bridge").decode()
+        content = get(f"/rest/api/3/attachment/content/{attachment.id}", login)
+        status, headers, _ = await talk(jira, content)
+        origin, slash, rest = dict(headers)["Location"].partition("/media")
+        assert (status, origin) == (303, f"http://localhost:{jira.port}")
+
+        media = get(slash + rest)
+        there = media.replace(b"Host: j", f"Host: localhost:{jira.port}".encode())
+        status, headers, body = await talk(jira, there)
+        assert (status, hashlib.sha256(body).hexdigest()) == (200, pattern_sha256(30_000))
+        assert "Set-Cookie" not in dict(headers)
+        assert (await talk(jira, there.replace(b"\r\n\r\n", f"\r\n{login}\r\n\r\n".encode())))[0] == 400
+        assert (await talk(jira, there.replace(b"token=signed", b"token=forged")))[0] == 403
+        assert (await talk(jira, media))[0] == 404  # not on Jira's own host
+        assert jira.requests[-3].header("Authorization")  # recorded for tests to see
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -4,7 +4,7 @@ import mimetypes
 import zipfile
 from io import BytesIO
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.issues import visible_issue
@@ -104,10 +104,18 @@ async def cloud_content(jira: "FakeJira", request: Request, number: str) -> Answ
 
 @routes.add("GET", "/media/{number}", anonymous=True)
 async def media(jira: "FakeJira", request: Request, number: str) -> Answer:
+    """Another host than Jira, which takes the signature of the link and no other login (S3 answers 400 to two)."""
+    if not jira.profile.is_cloud or request.header("Host") != urlsplit(jira.media_url).netloc:
+        return jira.not_found(request)
     attachment = jira.store.attachments.get(int(number) if number.isdigit() else 0)
-    if attachment is None or request.parameter("token") != f"signed-{attachment.content.sha256[:16]}":
-        return Answer.text("no", 403)
-    return _bytes_of(attachment)
+    if request.header("Authorization") is not None:
+        answer = Answer.text("Only one auth mechanism allowed", 400, "text/plain")
+    elif attachment is None or request.parameter("token") != f"signed-{attachment.content.sha256[:16]}":
+        answer = Answer.text("no", 403, "text/plain")
+    else:
+        answer = _bytes_of(attachment)
+    answer.plain = True
+    return answer
 
 
 @routes.add("GET", "/secure/attachment/{number}/{name*}", anonymous=True)
