@@ -63,4 +63,4 @@ docs: $(STAMP)   ## write the settings tables of docs/operations.md and docs/per
 	$(BIN)/python -m tests.support.permission_tables
 
 clean:           ## remove what the other commands made
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/e2e/clients/node_modules
