@@ -1,6 +1,9 @@
 """The permission report and the explanations, through the real gateway and a real agent, against every Jira."""
 
 import asyncio
+import json
+import os
+import sys
 
 import pytest
 
@@ -9,7 +12,7 @@ from gateway.permissions import ReportImpossible, permission_report
 from gateway.probe import JiraProbe
 from jira_api.permissions.inquiry import read_subject
 from runtime.control import call
-from runtime.exits import DENIED, UNAVAILABLE, USAGE, CommandFailed
+from runtime.exits import DENIED, OK, UNAVAILABLE, USAGE, CommandFailed
 from tests.support.fake_jira import ON_PREMISE, Canned, FakeJira, RawAnswer
 from tests.support.in_process import running_gateway
 
@@ -311,3 +314,53 @@ async def test_both_commands_are_served_on_the_control_socket(setting):
     with pytest.raises(CommandFailed) as failed:
         await asyncio.to_thread(call, state, "permissions", {"name": "hq"})
     assert failed.value.status == UNAVAILABLE
+
+
+# -- the commands as people type them
+
+
+async def command(setting, *words):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JIRA_")}
+    ours = {
+        "JIRA_GATEWAY_STATE_DIR": str(setting.stack.folder / "gateway"),
+        "JIRA_GATEWAY_TUNNEL_URL": "wss://gateway.example.com:8443",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "connections", *words),
+        env=inherited | ours,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_deployment_is_gated_by_the_exit_status(setting):
+    await setting.use("readonly")
+    status, out, _ = await command(
+        setting, "permissions", "hq", "--project", "OPS", "--need", "BROWSE_PROJECTS", "--json"
+    )
+    assert status == OK
+    assert json.loads(out)["ok"] is True
+    status, out, err = await command(
+        setting, "permissions", "hq", "--issue", "OPS-42", "--need", "BROWSE,CREATE_ISSUES"
+    )
+    assert status == DENIED
+    assert "lacks CREATE_ISSUES" in err
+    assert "Create issue" in out
+    assert out.count("Project settings of OPS > Permissions") == 1
+    status, _, err = await command(setting, "permissions", "hq", "--project", "O/PS")
+    assert status == USAGE
+    assert "no project key" in err
+
+
+async def test_an_explanation_is_prose_with_evidence(setting):
+    await setting.use("svc.bridge")
+    _, request_id = await ask(setting, "GET", "/rest/api/2/issue/OPS-13")
+    status, out, _ = await command(setting, "explain", "hq", request_id)
+    assert status == OK
+    assert "--issue OPS-13 --need see_issue" in out
+    assert "- X-AUSERNAME: svc.bridge" in out
+    status, out, _ = await command(setting, "explain", "hq", request_id, "--json")
+    assert json.loads(out)["status"] == 403

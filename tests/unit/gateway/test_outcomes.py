@@ -1,5 +1,6 @@
 """Outcomes: counted, logged when they are ours, and never with anything that may be secret."""
 
+from datetime import UTC, datetime
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ from gateway.errors import INTERNAL, POLICY_DENIED, UNAUTHENTICATED, Problem, So
 from gateway.outcomes import OutcomeLog
 from http1.messages import NO_BODY, RequestHead
 from http1.target import parse_target
+from tunnel.heads import ResponseHead
 
 CANARY = b"canary"
+NOW = datetime(2026, 3, 3, tzinfo=UTC)
 
 
 def forward():
@@ -19,7 +22,7 @@ def forward():
     return SimpleNamespace(
         request_id="r-1",
         started_at=perf_counter(),
-        exchange=SimpleNamespace(request=request),
+        exchange=SimpleNamespace(request=request, peer="192.0.2.7"),
         admission=SimpleNamespace(
             grant=SimpleNamespace(name="ci"),
             route=SimpleNamespace(name="hq", agent="site"),
@@ -76,3 +79,30 @@ def test_it_shows_its_counts():
     outcomes = OutcomeLog()
     outcomes.finished(forward(), 200, None)
     assert repr(outcomes) == "<OutcomeLog 1 answers, 0 ours>"
+
+
+def test_only_answers_that_somebody_could_ask_about_are_remembered():
+    outcomes = OutcomeLog(lambda: NOW)
+    outcomes.answered(forward(), ResponseHead(200, [], 0, {}))
+    assert len(outcomes.recent) == 0
+    outcomes.answered(forward(), ResponseHead(404, [(b"X-AUSERNAME", b"bot"), (b"Set-Cookie", CANARY)], 0, {}))
+    remembered = outcomes.recent.find("hq", "r-1")
+    assert (remembered.status, remembered.method, remembered.caller, remembered.at) == (404, "POST", "ci", NOW)
+    assert len(remembered.path) == 200
+    assert "canary" not in str(remembered)
+
+
+def test_our_own_answers_are_remembered_wherever_they_were_given():
+    outcomes = OutcomeLog(lambda: NOW)
+    problem = Problem(POLICY_DENIED, "no rule", Source.AGENT)
+    head = forward().exchange.request
+    with capture_logs():
+        outcomes.finished(forward(), 403, problem)
+        outcomes.refused("10.0.0.1", head, Problem(UNAUTHENTICATED, "no"), "r-2", caller="ci")
+        outcomes.refused("10.0.0.1", head, Problem(UNAUTHENTICATED, "no"), "r-3", caller="")
+        outcomes.refused("10.0.0.1", None, Problem(UNAUTHENTICATED, "no"), "r-4", caller="ci")
+    assert outcomes.recent.find("hq", "r-1").problem is problem
+    refused = outcomes.recent.find("hq", "r-2")
+    assert (refused.path, refused.status) == ("/x", 401)
+    assert "canary" not in str(refused)
+    assert len(outcomes.recent) == 2, "a stranger fills no memory"
