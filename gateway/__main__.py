@@ -41,7 +41,11 @@ app.command()(safekeeping.restore)
 def run(*, env_file: EnvFile = None) -> int:
     """Run the gateway until SIGTERM or SIGINT; it drains first (JIRA_GATEWAY_DRAIN_SECONDS)."""
     import_structlog_lean()
-    from gateway.app import main as run_gateway  # noqa: PLC0415 - only this command needs the whole program
+    from gateway.settings import GatewaySettings  # noqa: PLC0415 - not for the other commands
+    from runtime.configuration import load  # noqa: PLC0415 - the same
+
+    load(GatewaySettings, env_file=env_file)  # a mistake is told before the whole program is loaded
+    from gateway.app import main as run_gateway  # noqa: PLC0415 - only this command needs it
     from gateway.commands.desk import enter  # noqa: PLC0415 - the same
 
     return run_gateway(enter(env_file).settings)

@@ -301,6 +301,8 @@ class Forward:
 
     def _fail(self, problem: Problem) -> None:
         """Tell the caller: as an answer of ours, or by closing its connection once an answer has begun."""
+        if self._resent:  # the first try may have reached Jira, whatever became of the second
+            problem = replace(problem, processed=Processed.UNKNOWN)
         if self.status:
             self.exchange.abort()
         else:

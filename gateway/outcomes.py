@@ -57,6 +57,7 @@ class OutcomeLog:
         write(
             "request_failed",
             request_id=forward.request_id,
+            peer=forward.exchange.peer,
             caller=forward.admission.grant.name,
             connection=forward.admission.route.name,
             agent=forward.admission.route.agent,

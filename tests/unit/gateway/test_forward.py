@@ -245,6 +245,24 @@ def test_a_read_is_sent_again_once(method):
     assert world.outcome == (502, b"tunnel_lost", b"unknown")
 
 
+def test_what_may_have_reached_jira_once_is_unknown_whatever_became_of_the_second_try():
+    world = World(links=2)
+    world.stream.lose(LOST, Progress.SENT)
+    world.stream.lose(LOST, Progress.NOT_SENT)
+    assert world.outcome == (502, b"tunnel_lost", b"unknown")
+
+    refused = World(links=2)
+    refused.links[0].link.refuses = refused.links[1].link.refuses = ErrorCode.OVERLOADED
+    refused.stream.lose(LOST, Progress.SENT)
+    assert refused.outcome == (503, b"overloaded", b"unknown")
+    assert b"Retry-After" not in refused.exchange.headers
+
+    late = World(links=2, timeout=2.0)
+    late.stream.lose(LOST, Progress.SENT)
+    late.sweeper.sweep(1003.0)
+    assert late.outcome == (504, b"jira_timeout", b"unknown")
+
+
 @pytest.mark.parametrize("code", [LOST, ErrorCode.JIRA_PROTOCOL, ErrorCode.JIRA_TIMEOUT, ErrorCode.INTERNAL])
 def test_once_an_answer_has_begun_failure_is_a_closed_socket(code):
     world = World()
