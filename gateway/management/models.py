@@ -1,7 +1,8 @@
 """Every body, query and answer of the management API, as the OpenAPI document shows them.
 
 What comes in is strict: unknown fields and wrong types are refused, never guessed. What is not given is not in
-`model_fields_set`; only then a default counts.
+`model_fields_set`; only then a default counts. Validators are built when they are first used: most gateways are
+asked few of these things, and memory is theirs for requests.
 """
 
 from datetime import datetime
@@ -44,13 +45,13 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 class Asked(BaseModel):
     """What comes in."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class Told(BaseModel):
     """What goes out."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(defer_build=True, json_schema_serialization_defaults_required=True)
 
 
 # Connections
