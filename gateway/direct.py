@@ -161,6 +161,10 @@ class DirectCarrier:
     def __repr__(self) -> str:
         return f"<DirectCarrier {self.pool.origin.host} streams={self.streams}>"
 
+    def apart(self) -> "DirectCarrier":
+        """Return a carrier on the same pool that counts for itself: for requests that no stop waits for."""
+        return DirectCarrier(self.pool, self._context_path, self._credentials, self._user_agent, self._clock)
+
     def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> DirectStream:
         """Send a request; raises `gateway.admission.Refused` when it must not or cannot go to this Jira."""
         stream = DirectStream(receiver, self._clock, self._closed)

@@ -138,9 +138,11 @@ class DirectConnections:
         """Ask this Jira once what it calls itself, without a login; while it does not answer, ever more rarely."""
         wait = FIRST_RETRY_SECONDS
         while True:
-            found = await ask(link.link, SERVER_INFO, [])
+            found = await ask(link.link.apart(), SERVER_INFO, [])
             if found.problem is None:
                 break
+            if wait == FIRST_RETRY_SECONDS:
+                log.warning("jira_not_found", connection=link.entry.name, reason=found.problem.message)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LAST_RETRY_SECONDS)
         try:

@@ -254,6 +254,29 @@ async def test_a_jira_that_refuses_is_unreachable(world):
     assert answer.outcome == (502, "jira_unreachable", "gateway", "no")
 
 
+@pytest.mark.parametrize("row", [{"base_url": "ftp://jira.example"}, {"base_url": "https://j", "ca_pem": "none"}])
+async def test_a_row_that_cannot_be_used_harms_no_other_connection(world, caller, row):
+    name = f"broken-{len(row)}"
+    await world.connect(name, "direct", "caller", **row)
+    broken = await world.caller(name)
+    headers = [("Tunnel-Authorization", f"Bearer {broken.token}")]
+    answer = await broken.send("GET", f"/jira/{name}" + MYSELF, headers)
+
+    assert answer.outcome == (503, "jira_unavailable", "gateway", "no")
+    assert (await caller.send("GET", "/jira/hq" + MYSELF)).status == 200
+
+
+async def test_a_name_that_cannot_be_resolved_harms_no_other_connection(world, caller):
+    host = "a" * 64 + ".example"
+    await world.connect("nowhere", "direct", "caller", base_url=f"http://{host}")
+    nowhere = await world.caller("nowhere")
+    headers = [("Tunnel-Authorization", f"Bearer {nowhere.token}")]
+    answer = await nowhere.send("GET", "/jira/nowhere" + MYSELF, headers)
+
+    assert answer.outcome == (502, "jira_unreachable", "gateway", "no")
+    assert (await caller.send("GET", "/jira/hq" + MYSELF)).status == 200
+
+
 async def test_tls_is_verified_against_the_connections_own_ca(world, tmp_path):
     files = make_certificate(tmp_path)
     async with FakeJira(tls=server_context(files.cert, files.key)) as jira:
