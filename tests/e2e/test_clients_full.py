@@ -9,28 +9,22 @@ import hashlib
 import json
 import shutil
 import socket
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import atlassian_api, curl, pycontribs
+from tests.e2e.clients import atlassian_api, curl, documented, pycontribs
 from tests.e2e.clients.errand import EDITED, FOUND, NEIGHBOUR, REMARK, Errand, Report
-from tests.e2e.conftest import SERVICE
+from tests.e2e.clients.place import CLOUD, CONTEXTS, GATEWAY_SETTINGS, a_place
 from tests.support.fake_jira import JiraProcess, pattern_bytes
 from tests.support.npm import require_packages, run_script
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.slow
 
 SCRIPTS = Path(__file__).parent / "clients"
 DATA = pattern_bytes(300_000, start=11)
-CLOUD = "cloud"
-CONTEXTS = {"7.13": "", "8.20": "/jira", "9.12": "/tracker", "10.3": "/jira", CLOUD: ""}
-CLOUD_URL = "https://corpexample.atlassian.net"
-ISSUES = 302  # OPS-13 is not visible to the account, and the summary of OPS-42 differs: the search finds 300
 
 
 def node(script: str) -> Callable[[Errand], Report]:
@@ -50,71 +44,20 @@ CLIENTS: dict[str, Callable[[Errand], Report]] = {
     "jira.js": node("jira_js.mjs"),
     "jira-client": node("jira_client.mjs"),
 }
-NOT_OFFERED = {("jira-client", CLOUD): {"found"}}
-"""What a client cannot do on this Jira, gateway or not (docs/clients.md)."""
-
-
-@dataclass
-class Place:
-    """One Jira and its connection."""
-
-    version: str
-    jira: JiraProcess
-    stack: Stack
-    name: str
-    token: str
-
-    @property
-    def is_cloud(self) -> bool:
-        return self.version == CLOUD
-
-    def url(self, address: str) -> str:
-        """The base URL for a client."""
-        if address == "path":
-            return f"{self.stack.url}/jira/{self.name}"
-        return f"http://{self.name}.localhost:{self.stack.api_port}{CONTEXTS[self.version]}"
-
-    def knows_its_links(self) -> bool:
-        """Whether the gateway has learned how this Jira calls itself."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        request = urllib.request.Request(f"{self.url('path')}/rest/api/2/serverInfo", headers=headers)
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.load(answer)["baseUrl"] == self.url("path")
+CANNOT_SEARCH = {("jira-client", CLOUD)}
+"""Gateway or not: its search calls what Cloud has removed (docs/clients.md)."""
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
-    settings = {"JIRA_GATEWAY_CONNECTION_DOMAIN": "localhost", "JIRA_GATEWAY_ALLOW_NETWORKS": "127.0.0.0/8"}
-    with Stack(tmp_path_factory.mktemp("clients"), "", settings=settings) as stack:
+    with Stack(tmp_path_factory.mktemp("clients"), "", settings=GATEWAY_SETTINGS) as stack:
         yield stack.start_gateway()
 
 
 @pytest.fixture(scope="module", params=CONTEXTS)
 def place(request, gateway):
-    version, context = request.param, CONTEXTS[request.param]
-    own_address = CLOUD_URL if version == CLOUD else f"https://jira.corp.example{context}"
-    with JiraProcess(version, context=context, base_url=own_address, issues=ISSUES) as jira:
-        name = "cloud" if version == CLOUD else f"v{version.replace('.', '-')}"
-        token = (connect_directly if version == CLOUD else connect_by_agent)(gateway, name, jira)
-        here = Place(version, jira, gateway, name, token)
-        wait_until(here.knows_its_links, "the gateway knows Jira's own address")
-        yield here
-        assert jira.info()["crashes"] == []
-        while gateway.agents:
-            gateway.agents.pop().stop()
-
-
-def connect_directly(gateway, name, jira):
-    login = ["--credentials", "gateway", "--username", "svc.bridge@corp.example", "--secret-file", "-"]
-    gateway.must(
-        "connections", "add", name, "--via", "direct", "--base-url", jira.url, *login, stdin="pat-10412-of-svc.bridge"
-    )
-    return gateway.token(f"token-{name}", name)
-
-
-def connect_by_agent(gateway, name, jira):
-    gateway.enroll(name, JIRA_AGENT_JIRA_URL=jira.url, **SERVICE).start_and_wait()
-    return gateway.connect(name)
+    with a_place(gateway, request.param) as place:
+        yield place
 
 
 @pytest.fixture(autouse=True)
@@ -139,8 +82,8 @@ def file(tmp_path_factory):
 @pytest.mark.parametrize(("address", "login"), [("path", "basic"), ("host", "bearer")])
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_unchanged_client_does_everything(place, client, address, login, file):
-    if client == "curl" and shutil.which("curl") is None:
-        pytest.skip("needs curl")
+    if client == "curl":
+        need_curl()
     base = place.url(address)
     place.jira.call("clear")
     errand = Errand(
@@ -148,8 +91,8 @@ def test_an_unchanged_client_does_everything(place, client, address, login, file
         token=place.token,
         login=login,
         is_cloud=place.is_cloud,
-        me=account(place, "svc.bridge", 10412),
-        assignee=account(place, "omar.haddad", 10208),
+        me=place.account("svc.bridge", 10412),
+        assignee=place.account("omar.haddad", 10208),
         assignee_name="omar.haddad",
         file=str(file),
     )
@@ -160,25 +103,19 @@ def test_an_unchanged_client_does_everything(place, client, address, login, file
     assert report["self"].startswith(f"{base}/rest/api/2/issue/")
     assert (report["summary"], report["assignee"]) == (EDITED, errand.assignee)
     assert report["before"] != report["after"]
-    assert report["comment"]["body"] == REMARK
+    assert report["comment"]["body"] == REMARK  # people's text is never rewritten
     assert report["comment"]["self"].startswith(base)
     assert (report["linked"], report["watchers"]) == ([NEIGHBOUR], [errand.me])
-    assert report["content"].startswith(
-        f"{base}/rest/api/2/attachment/content/" if place.is_cloud else f"{base}/secure/"
-    )
+    content = "/rest/api/2/attachment/content/" if place.is_cloud else "/secure/attachment/"
+    assert report["content"].startswith(base + content)
     assert report["sha256"] == hashlib.sha256(DATA).hexdigest()
     assert (report["left"], report["gone"]) == (0, True)
-    if "found" in NOT_OFFERED.get((client, place.version), ()):
+    if (client, place.version) in CANNOT_SEARCH:
         assert report["found"] is None
     else:
         assert len(set(report["found"])) == len(report["found"]) == FOUND
         assert sum("/search" in request["target"] for request in place.jira.requests()) >= 3
     check_what_jira_saw(place)
-
-
-def account(place, name, number):
-    """How this Jira names an account."""
-    return f"5f00aa11bb22cc33dd4{number:05d}" if place.is_cloud else name
 
 
 def check_what_jira_saw(place):
@@ -189,6 +126,47 @@ def check_what_jira_saw(place):
     assert all(request["user"] == "svc.bridge" for request in requests if request not in media)
     assert len(media) == (1 if place.is_cloud else 0)
     for request in media:
-        names = {name.lower(): value for name, value in request["headers"]}
-        assert "authorization" not in names
-        assert names["host"] == f"localhost:{place.jira.port}"
+        headers = {name.lower(): value for name, value in request["headers"]}
+        assert "authorization" not in headers
+        assert headers["host"] == f"localhost:{place.jira.port}"
+
+
+def need_curl():
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl: it was not tried")
+
+
+@pytest.mark.parametrize("address", ["path", "host"])
+@pytest.mark.parametrize("language", ["sh", "python", "js"])
+def test_every_documented_line_configures_its_client(place, address, language):
+    connection = "cloud" if place.is_cloud else "hq"
+    me = place.account("svc.bridge", 10412)
+    count = check_documented(connection, language, place.url(address), {"TOKEN": place.token}, me)
+    assert count > 0 or (connection, language) == ("cloud", "sh")  # where curl needs no other line
+
+
+@pytest.fixture(scope="module")
+def own_login(gateway):
+    """The token of a connection on which Jira sees the caller's own login."""
+    with JiraProcess("9.12", context="/jira") as jira:
+        flags = ("--base-url", jira.url)
+        yield gateway.connect("own", via="direct", credentials="caller", flags=flags)
+
+
+@pytest.mark.parametrize("language", ["sh", "python", "js"])
+def test_every_documented_line_with_the_callers_own_login_works(gateway, own_login, language):
+    environment = {"LOGIN": "ines.ferro", "PASSWORD": "password-of-ines.ferro", "TOKEN": own_login}
+    assert check_documented("own", language, f"{gateway.url}/jira/own", environment, "ines.ferro") > 0
+
+
+def check_documented(connection, language, url, environment, me):
+    """Each block prints the account (curl: its JSON); return how many there were."""
+    if language == "js":
+        require_packages(SCRIPTS)
+    if language == "sh":
+        need_curl()
+    blocks = [text for kind, text in documented.blocks(connection) if kind == language]
+    for text in blocks:
+        printed = documented.run(language, text, connection, url, environment)
+        assert (json.loads(printed)["name"] if language == "sh" else printed.strip()) == me
+    return len(blocks)
