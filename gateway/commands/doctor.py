@@ -17,7 +17,11 @@ def doctor(*, env_file: EnvFile = None, as_json: Json = False) -> None:
     """Check settings, store, CA, egress address and listeners; status 1 when one of them fails.
 
     Works with the gateway running or not; nothing is changed.
-    """
+
+    \b
+    Example:
+      jira-gateway doctor --env-file /etc/jira-gateway/gateway.env
+    """  # noqa: D301 - \b keeps the lines of the example apart in --help
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
 
     checks = _examine(enter(env_file))
