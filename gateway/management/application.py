@@ -4,6 +4,7 @@ An aiohttp application on `api.sock`, reached only through gateway.local_relay, 
 stranger learns nothing here, not even which paths exist: authentication comes first.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from gateway.errors import (
     RATE_LIMITED,
     UNAUTHENTICATED,
     Problem,
+    Processed,
     answer,
 )
 from gateway.local_relay import MAX_BODY_BYTES, PEER_HEADER, REQUEST_ID_HEADER
@@ -64,7 +66,7 @@ class Reception:
             caller = grant.name
             self._authorize(grant)
             request[GRANT] = grant
-            response = await handler(request)
+            response = await _in_time(handler(request))
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told in the one format
             response = _refuse(error, request_id)
         response.headers[REQUEST_ID_HEADER] = request_id
@@ -103,6 +105,19 @@ class Reception:
         if wait:
             message = f"This token may send {grant.rate:g} requests per second."
             raise Declined(Problem(RATE_LIMITED, message, retry_after=max(1, round(wait))))
+
+
+async def _in_time(handling: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+    """Return the response; raises Declined when it takes too long (a TimeoutError is the store's)."""
+    limit = asyncio.timeout(HANDLING_SECONDS)
+    try:
+        async with limit:
+            return await handling
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        message = "This took too long; look at what became of it."
+        raise Declined(Problem(INTERNAL, message, processed=Processed.UNKNOWN)) from None
 
 
 def application(office: Office, software: str) -> web.Application:

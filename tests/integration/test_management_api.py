@@ -13,10 +13,12 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from certs.enrollment import parse_code
+from gateway.directory import read_directory
 from gateway.local_relay import LocalRelay
+from gateway.management import application
 from gateway.store import Scope
 from tests.support.caller import Caller
-from tests.support.fake_jira import FakeJira, Status
+from tests.support.fake_jira import FakeJira, Hang, Status
 from tests.support.in_process import running_gateway
 from tests.support.mini_gateway import until
 
@@ -287,6 +289,21 @@ async def test_an_answer_that_was_no_success_is_explained_by_its_id(world, admin
     assert (explained["status"], explained["answered_by"]) == (403, "jira")
     assert explained["path"] == "/rest/api/2/issue/OPS-1"
     assert unknown.outcome == (404, "not_found", "gateway", "no")
+
+
+async def test_a_directory_that_was_read_before_a_change_does_not_undo_it(world, admin):
+    earlier = await read_directory(world.stored.store, world.stored.key)
+    made = await admin.must("POST", "/tokens", {"name": "newest", "connections": ["hq"]})
+    world.gateway._use(earlier)
+    answer = await Caller(world.port, made["token"]).send("GET", "/jira/hq/rest/api/2/myself")
+    assert answer.status == 200
+
+
+async def test_what_takes_too_long_is_given_up(world, admin, monkeypatch):
+    monkeypatch.setattr(application, "HANDLING_SECONDS", 0.05)
+    world.jira.misbehave("/rest/api/2/serverInfo", Hang())
+    answer = await admin.ask("POST", "/connections/hq/test")
+    assert answer.outcome == (500, "internal", "gateway", "unknown")
 
 
 # The audit trail
