@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup install demo test check unit format bench docs lab lock clean
+.PHONY: help setup install demo lint test check unit format bench docs lab lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -36,17 +36,20 @@ lock:            ## write the locks anew (needs uv; the only step that resolves 
 demo: $(STAMP)   ## the main job for real: gateway, agent, Jira and a client as separate processes (ONCE=1 exits)
 	@$(BIN)/python -m tests.support.demo $(if $(ONCE),--once)
 
-check: $(STAMP)  ## format, lint, types, architecture, unit tests: under 20 s
+lint: $(STAMP)   ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/unit tests/test_architecture.py
+
+check: lint      ## format, lint, types, architecture, unit tests: under 20 s
+	$(BIN)/python -m pytest -n 2 tests/unit tests/test_architecture.py
 
 unit: $(STAMP)   ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
-test: check      ## everything
-	$(BIN)/python -m pytest
+test: lint       ## everything; what measures time first and alone
+	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile
 
 format: $(STAMP) ## rewrite the sources in the project's format
 	$(BIN)/ruff format .

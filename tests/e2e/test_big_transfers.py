@@ -21,7 +21,7 @@ from tests.support.fake_jira import JiraProcess, pattern_chunks
 from tests.support.fake_jira.pattern import PatternCheck
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 MIB = 1024**2
 RSS_LIMIT = 100 * MIB

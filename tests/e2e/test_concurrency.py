@@ -7,6 +7,8 @@ import pytest
 from tests.support.callers import all_at_once
 from tests.support.fake_jira import Hang, StallBody
 
+pytestmark = pytest.mark.alone
+
 JIRA_HEARS_OF_IT = 1.0
 
 
