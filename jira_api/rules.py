@@ -162,19 +162,20 @@ class RuleSet:
         self._by_method = {
             method.encode(): _Index([rule for rule in compiled if method in rule.methods]) for method in METHODS
         }
-        self._never = _Index([_CompiledRule(rule, ignore_case=True) for rule in never])
+        self._never = [_CompiledRule(rule, ignore_case=True) for rule in never]
+        expressions = "|".join(path_expression(compiled.rule.path) for compiled in self._never)
+        self._never_any = re.compile(expressions or "(?!)", re.IGNORECASE | re.DOTALL)
 
     def candidates(self, method: bytes, segments: tuple[str, ...]) -> "tuple[_CompiledRule, ...] | None":
         """Return the rules of `method` that may match a path of these segments, None for an unknown method."""
         index = self._by_method.get(method)
         return None if index is None else index.candidates(segments)
 
-    def never(self, path: str, segments: tuple[str, ...]) -> Rule | None:
+    def never(self, path: str) -> Rule | None:
         """Return the rule of the never-list that a path falls under."""
-        for candidate in self._never.candidates(tuple(map(str.lower, segments[:2]))):
-            if candidate.matches(path):
-                return candidate.rule
-        return None
+        if self._never_any.fullmatch(path) is None:  # nearly always: one look at all of them together
+            return None
+        return next(compiled.rule for compiled in self._never if compiled.matches(path))
 
 
 def evaluate(rules: RuleSet, method: bytes, target: RequestTarget, *, credentials: Credentials) -> Decision:
@@ -193,7 +194,7 @@ def evaluate(rules: RuleSet, method: bytes, target: RequestTarget, *, credential
         if candidate.matches(path) is None:
             continue
         rule = candidate.rule
-        never = rules.never(path, segments) if rule.guarded else None
+        never = rules.never(path) if rule.guarded else None
         if never is not None:
             refusal = Deny(f"no built-in profile allows {never.path}", never.id)
             continue
