@@ -61,8 +61,9 @@ bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/perf
 lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
 	$(BIN)/python -m pytest -rs tests/lab
 
-docs: $(STAMP)   ## write the settings tables of docs/operations.md and docs/permissions.md anew
+docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors
 	$(BIN)/python -m tests.support.settings_tables
+	$(BIN)/python -m tests.support.error_table
 	$(BIN)/python -m tests.support.permission_tables
 
 clean:           ## remove what the other commands made
