@@ -1,6 +1,6 @@
 """The two addresses an agent knows: the gateways it dials and the one Jira it serves. Pure parsing.
 
-A frame never names a host (design §6 rule 2): every byte sent to a Jira goes to the `JiraAddress` of the
+A frame never names a host (docs/contract.md §6 rule 2): every byte sent to a Jira goes to the `JiraAddress` of the
 settings.
 """
 

@@ -1,7 +1,7 @@
 """How long to wait before the next dial. Pure: the clock and the dice come in as arguments.
 
 Full jitter from the first retry on, because a thousand agents lose a gateway in the same millisecond
-(traps.md §5). The ceiling doubles to 8 s during the first ten minutes of an outage, so that service is
+(docs/facts.md N1). The ceiling doubles to 8 s during the first ten minutes of an outage, so that service is
 back within 15 s of its end, and to 60 s after that. Only a link that lived for a stable minute ends the
 outage: a gateway that accepts and then drops must not be dialled in a hot loop.
 """

@@ -89,7 +89,7 @@ class Dialer:
         return websocket
 
     def _suspect(self, gateway: GatewayAddress, error: DialError) -> DialError:
-        """Read several cut handshakes in a row as what TLS 1.3 makes of a rejected certificate (traps.md L9)."""
+        """Read several cut handshakes in a row as what TLS 1.3 makes of a rejected certificate (docs/facts.md L9)."""
         if error.cause is not Cause.HANDSHAKE_CUT:
             self._cuts.pop(gateway, None)
             return error

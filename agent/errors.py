@@ -1,7 +1,7 @@
 """Why a dial failed, whether to try again soon, and what a person should do. One pure table.
 
 The dialer turns every exception of its libraries into a `DialError`; nothing else in the agent looks at
-theirs. A rejected certificate is not transient (traps.md L9), yet the agent never exits for it: an
+theirs. A rejected certificate is not transient (docs/facts.md L9), yet the agent never exits for it: an
 unattended machine must survive a gateway operator's mistake, without a hot loop.
 """
 

@@ -1,8 +1,8 @@
 """How many links the line deserves. Pure: counters in, a number out.
 
 On a lossless line few links batch best; under loss, one TCP connection stalls everything it carries, so more are worth
-their cost (perf.md: at 0.5 % loss one connection falls to 6 %). The count doubles while segments are lost, grows by one
-while a long line is busy all the time, and falls by one after a quiet minute.
+their cost (docs/facts.md N2: at 0.5 % loss one connection falls to 6 %). The count doubles while segments are lost,
+grows by one while a long line is busy all the time, and falls by one after a quiet minute.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Every setting of the agent: its name, default, unit and what may be in it.
 
 The rest of the code receives plain values. Variables that a later part of the product uses are declared
-here too, because the contract's table (design §4.1) is one: an administrator may set all of it today.
+here too, because the contract's table (docs/contract.md §1) is one: an administrator may set all of it today.
 """
 
 import os

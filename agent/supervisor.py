@@ -1,7 +1,7 @@
 """Keeps the links alive: how many, to which gateway, when to dial again. One task per link, each the owner of its slot.
 
 Connect once is agent.dialer's, when again is agent.backoff's, how many is agent.links'; here they are put to work.
-The first link goes before the others (design §5). When a gateway drains, its link keeps its streams while the
+The first link goes before the others (docs/contract.md §7). When a gateway drains, its link keeps its streams while the
 replacement is dialled. A rejected certificate is retried every minute or two, loudly, until a person has acted.
 """
 

@@ -13,7 +13,7 @@ from gateway.rates import Rates
 from gateway.tunnel_listener import OPENS_PER_SECOND
 
 AGENTS = 100
-DIAL_SECONDS = 5.0  # an agent's deadline for one dial (design section 5)
+DIAL_SECONDS = 5.0  # an agent's deadline for one dial (docs/contract.md §7)
 BACK_SECONDS = 15.0
 
 
