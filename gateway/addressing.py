@@ -1,4 +1,4 @@
-"""Which connection a request means, and which path of Jira: by path or by host name (design §4.3). Pure."""
+"""Which connection a request means, and which path of Jira: by path or by host name (docs/contract.md §3.1). Pure."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """Whether a request may go on, and where to: everything the gateway decides before it opens a stream. Pure.
 
 The order is part of the contract: nothing that could tell a stranger anything comes before the token, and
-nothing about a connection is told to a token that does not name it (design §4.3).
+nothing about a connection is told to a token that does not name it (docs/contract.md §3.2).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Which gateway token a request presents, and what happens to its Authorization header (design §4.3). Pure."""
+"""Which gateway token a request presents, and what becomes of its Authorization (docs/contract.md §3.2). Pure."""
 
 import binascii
 from base64 import b64decode

@@ -1,4 +1,4 @@
-"""Every setting of the gateway, its default and its unit (design §4.1)."""
+"""Every setting of the gateway, its default and its unit (docs/contract.md §1)."""
 
 import ipaddress
 from pathlib import Path

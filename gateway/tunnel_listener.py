@@ -1,7 +1,7 @@
 """Accepts agents: mutual TLS, who they are by their certificate, a `Link` each; and enrolment on the same port.
 
-Identity comes from the certificate alone (design §6.3). A revoked certificate is refused at the upgrade and
-loses its live links with the next directory. Opens are paced, so that a thousand agents that lost the gateway
+Identity comes from the certificate alone (docs/contract.md §6 rule 3). A revoked certificate is refused at the upgrade
+and loses its live links with the next directory. Opens are paced, so that a thousand agents that lost the gateway
 at once do not starve the requests of those who are back.
 """
 

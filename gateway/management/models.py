@@ -364,7 +364,7 @@ class Verification(Told):
     problem: str | None
 
 
-# What every refusal says (design §4.3)
+# What every refusal says (docs/contract.md §3.6)
 
 
 class ProblemOrigin(Told):

@@ -13,7 +13,7 @@ DIRECT = "direct"
 
 
 class Credentials(StrEnum):
-    """Who supplies the credentials that Jira sees (design §4.3)."""
+    """Who supplies the credentials that Jira sees (docs/contract.md §3.3)."""
 
     AGENT = "agent"
     GATEWAY = "gateway"

@@ -1,4 +1,4 @@
-"""The error table of design §4.3, row by row as far as a caller or a Jira can provoke it, over real sockets."""
+"""The error table of docs/contract.md §3.6, row by row as far as a caller or a Jira can provoke it, over real sockets."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The error table: every slug of design §4.3, and what each failure of another layer becomes."""
+"""The error table: every slug of docs/contract.md §3.6, and what each failure of another layer becomes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The promise about retries (design §4.4), over every combination there is."""
+"""The promise about retries (docs/contract.md §4), over every combination there is."""
 
 from itertools import product
 
