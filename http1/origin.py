@@ -42,7 +42,8 @@ class ClientLimits:
     """Bounds of a pool, in seconds and sockets.
 
     A socket that was idle for longer than a request's limit is not used for it: a healthy server may close an idle
-    socket at any moment, and a write cannot be repeated, so it goes only where that is very unlikely (brief 4.4).
+    socket at any moment, and a write cannot be repeated, so it goes only where that is very unlikely
+    (docs/contract.md §4).
     """
 
     connect_seconds: float = 5.0

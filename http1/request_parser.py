@@ -1,4 +1,4 @@
-"""Turn a caller's bytes into requests, strictly (traps.md section 1): what is ambiguous is rejected, never repaired.
+"""Turn a caller's bytes into requests, strictly (docs/facts.md H1): what is ambiguous is rejected, never repaired.
 
 Pure: bytes in, callbacks out. One request at a time: behind its end the parser stops and keeps the rest until
 `next_request`, so that pipelined requests are handled in order and cost no more than their bytes.

@@ -1,4 +1,4 @@
-"""Turn the bytes of an upstream server into one response at a time, trusting nothing (traps.md L12).
+"""Turn the bytes of an upstream server into one response at a time, trusting nothing (docs/facts.md L12).
 
 Pure: bytes in, callbacks out. Interim responses (1xx) are skipped and counted. An answer without framing ends with
 the stream and is accepted as STREAMED; the socket is then over.

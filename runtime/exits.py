@@ -1,6 +1,6 @@
 """The exit statuses of every command, and the one place where an error becomes one line and a status.
 
-The numbers are design's contract: 0 ok, 1 no / denied / failed check, 2 usage, 69 not running or
+The numbers are docs/contract.md §2.2: 0 ok, 1 no / denied / failed check, 2 usage, 69 not running or
 unreachable, 78 configuration (sysexits.h EX_UNAVAILABLE and EX_CONFIG).
 """
 

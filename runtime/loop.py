@@ -20,7 +20,7 @@ _M_ARENA_MAX = -8
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` on uvloop and return its result.
 
-    uvloop recovers from file descriptor exhaustion where asyncio's loop writes 280,000 log lines (traps.md
+    uvloop recovers from file descriptor exhaustion where asyncio's loop writes 280,000 log lines (docs/facts.md
     L7) and keeps an idle TLS socket in 48 KiB instead of 303.
     """
     _keep_read_buffers_on_the_heap()

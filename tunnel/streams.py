@@ -30,9 +30,10 @@ NEXT: Final = tuple(_TABLE.get((state, step), ILLEGAL) for state in range(3) for
 
 
 class StreamReceiver(Protocol):
-    """The program's end of a stream: called synchronously, must not raise (docs: design of the request path).
+    """The program's end of a stream: called synchronously, must not raise.
 
-    After the program's own `Stream.reset` nothing is called any more.
+    Why: docs/decisions/0002-synchronous-request-path.md. After the program's own `Stream.reset` nothing is called
+    any more.
     """
 
     def on_response(self, head: ResponseHead) -> None:

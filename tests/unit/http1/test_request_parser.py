@@ -103,7 +103,7 @@ def test_the_parser_stops_behind_a_request_and_keeps_the_rest():
     assert parser.waiting_bytes == 0
 
 
-# Requests whose only right answer is 400 and a closed socket (RFC 9112; the scored cases of Http11Probe and traps.md section 1).
+# Requests whose only right answer is 400 and a closed socket (RFC 9112; the scored cases of Http11Probe, docs/facts.md H1).
 BAD_REQUESTS = {
     "no version": b"GET /\r\n" + HOST + b"\r\n",
     "HTTP/0.9": b"GET / HTTP/0.9\r\n" + HOST + b"\r\n",
