@@ -3,7 +3,7 @@
 Jira's messages are localised, its headers are not: Seraph (the login filter) says how the login went in
 `X-Seraph-LoginReason` and `X-Authentication-Denied-Reason`, the access log filter names the user in `X-AUSERNAME`
 (Cloud: `X-AAccountId`). Classification runs on every answer, so that where these headers are is looked up per set of
-header names. The situations are those of jira-facts section 8; a front door that asks for a login of its own (SSO) is
+header names. The situations are those of docs/facts.md J8; a front door that asks for a login of its own (SSO) is
 told by its web page in the place of JSON and by the absence of Jira's own headers.
 """
 

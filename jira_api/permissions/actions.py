@@ -1,6 +1,6 @@
 """The table of actions: what an account can do in Jira, which permission it takes, and how a refusal looks over REST.
 
-One row per action, after jira-facts section 3; docs/permissions.md is generated from it. Every action on an issue
+One row per action, after docs/facts.md J3; docs/permissions.md is generated from it. Every action on an issue
 also needs BROWSE_PROJECTS and, where the issue has a security level, membership of that level; rows do not repeat it.
 """
 

@@ -1,6 +1,6 @@
 """The most likely cause of one answer of Jira, from what was recorded of it: never its body. Pure.
 
-Status, path and login headers tell most of it (jira-facts sections 3, 8 and 9). Where they leave a doubt, the other
+Status, path and login headers tell most of it (docs/facts.md J3, J8 and J9). Where they leave a doubt, the other
 readings are named and a permission report is the next step.
 """
 

@@ -1,7 +1,7 @@
 """The judgement: per action allowed, denied or unknown, and why, from what Jira has told about an account.
 
 The order is the order in which Jira itself would refuse: the login, the project, the issue, the permission, and last
-what workflow and screens add. How to read the answers is jira-facts section 3. Pure; the words are in wording.py.
+what workflow and screens add. How to read the answers is docs/facts.md J3. Pure; the words are in wording.py.
 """
 
 from collections.abc import Sequence

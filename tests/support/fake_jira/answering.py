@@ -73,7 +73,7 @@ async def _dispatch(jira: "FakeJira", request: Request) -> Answer:
 
 
 def _is_cross_site(jira: "FakeJira", request: Request, path: str) -> bool:
-    """Jira's XSRF filter on a POST (jira-facts 8.1): form types need the token, browsers the right origin."""
+    """Jira's XSRF filter on a POST (docs/facts.md J8.1): form types need the token, browsers the right origin."""
     if request.method != "POST" or not path.startswith("/rest/") or path.startswith("/rest/api/2/test/"):
         return False
     kind = (request.header("Content-Type") or "").partition(";")[0].strip().lower()

@@ -24,7 +24,7 @@ EXTRA_FIELDS = {"environment", "duedate", "components", "fixVersions", "versions
 
 
 def visible_issue(jira: "FakeJira", request: Request, key: str) -> Issue:
-    """The issue, or the refusal that this version gives (jira-facts 9)."""
+    """The issue, or the refusal that this version gives (docs/facts.md J9)."""
     issue = jira.store.find_issue(key)
     if issue is None and not jira.profile.is_cloud:
         raise Situation("issue-missing")
@@ -317,4 +317,4 @@ async def transition(jira: "FakeJira", request: Request, key: str) -> Answer:
     )
     changelog = record_change(jira, issue, request.user, items)
     jira.emit("jira:issue_updated", request.user, issue=issue, event_type="issue_generic", changelog=changelog)
-    return Answer.empty()  # update.comment is dropped silently: the screen has no comment field (jira-facts 4)
+    return Answer.empty()  # update.comment is dropped silently: the screen has no comment field (docs/facts.md J4)

@@ -3,7 +3,7 @@
 from tests.support.fake_jira.people import User
 from tests.support.fake_jira.store import Issue, Project
 
-# Current project permission -> the name that 6.x used; Jira up to 10 lists both (jira-facts section 2.1).
+# Current project permission -> the name that 6.x used; Jira up to 10 lists both (docs/facts.md J2.1).
 LEGACY = {
     "BROWSE_PROJECTS": "BROWSE", "CREATE_ISSUES": "CREATE_ISSUE", "EDIT_ISSUES": "EDIT_ISSUE",
     "ASSIGN_ISSUES": "ASSIGN_ISSUE", "RESOLVE_ISSUES": "RESOLVE_ISSUE", "ADD_COMMENTS": "COMMENT_ISSUE",

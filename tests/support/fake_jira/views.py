@@ -1,4 +1,4 @@
-"""How records look as JSON: the shapes and absolute links of Jira's REST API (fixtures/, jira-facts 1-5)."""
+"""How records look as JSON: the shapes and absolute links of Jira's REST API (fixtures/, docs/facts.md J1 to J5)."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Resources that register webhooks: one API up to 9 (and on Cloud), another from 10 on (jira-facts 6)."""
+"""Resources that register webhooks: one API up to 9 (and on Cloud), another from 10 on (docs/facts.md J6)."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -167,7 +167,7 @@ async def _post(delivery: Delivery, tls: ssl.SSLContext | None) -> int:
 def event_payload(
     jira: "FakeJira", event: str, user: User | None, issue: Issue, comment: Comment | None, event_type: str | None
 ) -> dict[str, Any]:
-    """The body of issue and comment events (jira-facts 7.1): a Server comment event has neither issue nor user."""
+    """The body of issue and comment events (docs/facts.md J7.1): a Server comment event has neither issue nor user."""
     payload: dict[str, Any] = {}
     if event.startswith("jira:"):
         if event_type:

@@ -1,4 +1,4 @@
-"""The judgement: every situation of jira-facts section 3, in the order in which Jira itself refuses."""
+"""The judgement: every situation of docs/facts.md J3, in the order in which Jira itself refuses."""
 
 import pytest
 

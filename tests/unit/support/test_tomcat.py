@@ -1,4 +1,4 @@
-"""Tomcat's reading of targets and heads, as measured (traps.md section 2)."""
+"""Tomcat's reading of targets and heads, as measured (docs/facts.md T1 to T3)."""
 
 import pytest
 
