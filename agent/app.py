@@ -8,21 +8,24 @@ DRAIN_SECONDS, then everything is cancelled. SIGHUP reads policy and credentials
 import asyncio
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from time import monotonic
 
 import structlog
 
 from agent.addresses import JiraAddress
-from agent.carriage import JiraSide
 from agent.carrier import Carrier, report
 from agent.dialer import Dialer, Websocket
 from agent.errors import Cause, DialError
 from agent.identity import Identity, is_enrolled, read_identity
 from agent.jira_probe import Finding, JiraProbe
-from agent.limiter import Limiter
+from agent.jira_side import JiraSide
 from agent.links import LinkCount
 from agent.routes import make_origin, make_route
 from agent.rules import check_rules, load_screening, user_agent
+from agent.screening import Screening
+from agent.secret_files import watch_files
 from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
@@ -30,6 +33,7 @@ from agent.tally import Tally
 from certs.errors import CertsError
 from http1.client import ClientPool
 from http1.sweep import Sweeper
+from jira_api.protection.protection import Protection
 from runtime.admin import Pages, serve_admin
 from runtime.configuration import ConfigurationError
 from runtime.control import serve_control
@@ -57,13 +61,15 @@ class Agent:
         check(settings)
         self._settings = settings
         self._read_settings = read_settings
+        self._watched = _jira_files(settings)
         self._route = make_route(settings)
         self._tally = Tally()
-        self._limiter = Limiter(settings.max_concurrency)
+        self._protection = Protection(settings.max_concurrency, monotonic)
         self._budget = Budget(settings.memory_budget_bytes)
         self._sweeper = Sweeper()
+        self._sweeper.add(self._protection)
         self._stop = asyncio.Event()
-        self.board = StatusBoard(self._tally, self._limiter, self._budget)
+        self.board = StatusBoard(self._tally, self._protection, self._budget)
 
     async def run(self) -> None:
         """Serve until `stop`; raises `CommandFailed` when the agent cannot go on."""
@@ -89,20 +95,42 @@ class Agent:
         self._stop.set()
 
     def reload(self) -> None:
-        """Read policy and credentials again (SIGHUP); what is wrong with them is told, and the old ones stay."""
-        service = self.board.service
-        if service is None:
-            return  # nothing is in force yet: they are read when the links are made
+        """Read policy and credentials again (SIGHUP); what is wrong with them is told, and the old ones stay.
+
+        Logins that Jira refused are tried again: somebody may have unlocked the account.
+        """
+        service, screening = self.board.service, self._read_screening()
+        if service is None or screening is None:
+            return  # before there is a service nothing is in force: all is read when the links are made
+        service.carrier.screening = screening
+        self._protection.accounts.renew()
+        log.info("agent_reloaded", policy=screening.policy.source, rules=len(screening.policy.rules.rules))
+
+    def use_new_credentials(self) -> None:
+        """Read the credentials again because their file has changed; the policy stays as it is."""
+        service, screening = self.board.service, self._read_screening()
+        if service is None or screening is None:
+            return
+        old = service.carrier.screening
+        if not screening.credentials.is_same_as(old.credentials):
+            service.carrier.screening = replace(old, credentials=screening.credentials)
+            self._protection.accounts.renew_own()
+            log.info("jira_credentials_changed", kind=screening.credentials.kind.value)
+
+    def _read_screening(self) -> Screening | None:
+        if self.board.service is None:
+            return None
         try:
-            screening = load_screening(self._read_settings(), service.jira)
+            settings = self._read_settings()
+            screening = load_screening(settings, self.board.service.jira)
         except ConfigurationError as error:
             self.board.reload_problem = str(error)
             # What is wrong is the file, not this code: no traceback.
             log.error("agent_reload_failed", reason=str(error), action="the old ones stay")  # noqa: TRY400
-            return
-        service.carrier.screening = screening
+            return None
+        self._watched = _jira_files(settings)
         self.board.reload_problem = None
-        log.info("agent_reloaded", policy=screening.policy.source, rules=len(screening.policy.rules.rules))
+        return screening
 
     async def _serve(self) -> None:
         await self._wait_for_enrolment()
@@ -110,7 +138,7 @@ class Agent:
         jira = settings.required_jira()
         identity = self._checked_identity()
         pool = ClientPool(make_origin(settings, jira), self._sweeper)
-        side = JiraSide(pool, self._limiter, self._sweeper, self._tally, monotonic, report)
+        side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report)
         carrier = Carrier(load_screening(settings, jira), side)
         dialer = Dialer(self._route, user_agent())
         supervisor = Supervisor(
@@ -125,7 +153,9 @@ class Agent:
             jira.context_path.encode("ascii"),
             user_agent().encode("ascii"),
             lambda finding: supervisor.announce(news(jira, identity, finding)),
+            self._protection,
         )
+        self._protection.breaker.on_doubt = probe.doubt
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(pool.run())
             await asyncio.sleep(0)  # the pool takes requests from its first turn on
@@ -133,6 +163,7 @@ class Agent:
             self.board.service = Service(jira, self._identity, supervisor, dialer, probe, carrier)
             log.info("agent_started", agent=identity.name, instance=identity.instance, jira=jira.url)
             tasks.create_task(probe.run())
+            tasks.create_task(watch_files(lambda: self._watched, self.use_new_credentials))
             tasks.create_task(supervisor.run())
 
     async def _wait_for_enrolment(self) -> None:
@@ -206,6 +237,11 @@ def news(jira: JiraAddress, identity: Identity, finding: Finding) -> dict[bytes,
     if finding.info is not None:
         told |= {b"jira-base-url": finding.info.base_url, b"jira-version": finding.info.version}
     return {key: value.encode("utf-8") for key, value in told.items()}
+
+
+def _jira_files(settings: AgentSettings) -> list[Path]:
+    """Return the files that Jira's credentials come from."""
+    return [path for name, path in settings.secret_files.items() if name.startswith("jira_")]
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,33 +1,31 @@
 """One request carried to Jira and its answer carried back: the agent's request path, synchronous throughout.
 
 `Carriage` is the caller's half (tunnel StreamReceiver) and `Answer` is Jira's (http1 ResponseReceiver).
-Together they hold one place in the limiter and one deadline, and give both back exactly once, in
-`Carriage.end`. Nothing here decides what may pass (agent.screening) and nothing waits: who is full is
-asked again by `on_writable`. Credit on the tunnel is returned only for bytes that Jira's socket has
-taken, so a slow Jira slows its caller and costs no memory.
+Together they hold one place towards Jira and one deadline, and give both back exactly once, in `Carriage.end`. Nothing
+here decides what may pass (agent.screening) or when (jira_api.protection) and nothing waits: who is full is asked again
+by `on_writable`. Credit on the tunnel is returned only for bytes that Jira's socket has taken, so a slow Jira slows its
+caller and costs no memory.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from math import inf
 
-from agent.limiter import Admission, Limiter
-from agent.screening import Cleared, Screening
-from agent.tally import Tally
-from http1.client import Call, ClientPool
+from agent.jira_side import JiraSide, Order
+from http1.client import Call
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
 from http1.messages import Headers, ResponseHead
-from http1.sweep import Sweeper
+from http1.target import Target
 from jira_api.headers import response_headers
+from jira_api.logins import LoginVerdict
+from jira_api.protection.protection import QUEUE_SECONDS, Admission
+from jira_api.protection.rate_limits import with_retry_after
+from jira_api.protection.refusals import Cause, Refusal
 from jira_api.webhook_registration import MAX_REGISTRATION_BYTES
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
-from tunnel.heads import RequestHead as StreamRequest
 from tunnel.heads import ResponseHead as StreamAnswer
 from tunnel.session import HIGH_WATER
 from tunnel.streams import Stream
 
-QUEUE_SECONDS = 5.0
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
 _CODES = {
@@ -36,6 +34,12 @@ _CODES = {
     FailureKind.PROTOCOL: ErrorCode.JIRA_PROTOCOL,
     FailureKind.CLOSED: ErrorCode.JIRA_PROTOCOL,
 }
+_REFUSALS = {
+    Cause.OVERLOADED: ErrorCode.OVERLOADED,
+    Cause.JIRA_UNAVAILABLE: ErrorCode.JIRA_UNAVAILABLE,
+    Cause.LOGIN_REJECTED: ErrorCode.JIRA_LOGIN_REJECTED,
+}
+_TOO_MANY = 429
 
 
 class State(Enum):
@@ -47,33 +51,12 @@ class State(Enum):
     ENDED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class JiraSide:
-    """What every carriage needs of this process; `report` tells people of an exchange that failed."""
-
-    pool: ClientPool
-    limiter: Limiter
-    sweeper: Sweeper
-    tally: Tally
-    clock: Callable[[], float]
-    report: Callable[[StreamRequest, ErrorCode, str, str | None], None]
-
-
-@dataclass(slots=True)  # one per request: a frozen one takes three times as long to make
-class Order:
-    """A request as the gateway sent it, what of it goes to Jira, and the rules by which that was decided."""
-
-    request: StreamRequest
-    cleared: Cleared
-    screening: Screening
-
-
 class Carriage:
-    """The caller's half of one exchange: StreamReceiver, limiter Waiter and sweeper item in one."""
+    """The caller's half of one exchange: StreamReceiver, `Guarded` of the protection and sweeper item in one."""
 
     __slots__ = (
         "_answer", "_call", "_held", "_jira", "_order", "_owed", "_stream", "_trailers",
-        "deadline", "state", "timeout",
+        "account", "deadline", "state", "timeout",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, order: Order, jira: JiraSide) -> None:
@@ -85,6 +68,7 @@ class Carriage:
         self.state = State.WAITING
         self._call: Call | None = None
         self._answer = Answer(self, stream, jira, keeps_cookies=order.cleared.keeps_cookies)
+        self.account = jira.account(order.cleared)
         self._held: list[bytes] = []  # body that came before there was a call
         self._owed = 0  # bytes of body that came and whose credit was not returned yet
         self._trailers: Headers | None = None  # set when the caller's half is complete
@@ -95,16 +79,45 @@ class Carriage:
     def begin(self) -> None:
         """Ask for a place towards Jira; call once."""
         self._jira.sweeper.add(self)
-        admission = self._jira.limiter.enter(self)
+        admission = self._jira.protection.enter(self)
         if admission is Admission.ADMITTED:
             self.admitted()
         elif admission is Admission.QUEUED:
             self.deadline = self._jira.clock() + QUEUE_SECONDS
         else:
-            self.fail(ErrorCode.OVERLOADED, Progress.NOT_SENT, "too many requests wait for Jira at this agent")
+            self.refused(admission)
+
+    # ---- what the protection asks and says
+
+    @property
+    def caller(self) -> bytes:
+        """The caller's token, by name."""
+        return self._order.request.meta.get(b"caller", b"")
+
+    @property
+    def method(self) -> bytes:
+        """The request's method."""
+        return self._order.request.method
+
+    @property
+    def target(self) -> Target:
+        """The request's target, below Jira's context path."""
+        return self._order.cleared.target
+
+    @property
+    def authorization(self) -> bytes | None:
+        """The header that logs in at Jira."""
+        return self._order.cleared.authorization
+
+    def refused(self, refusal: Refusal) -> None:
+        """Tell the caller why its request does not go to Jira."""
+        if refusal.cause is Cause.RATE_LIMITED:
+            self._pass_on_rate_limit(refusal)
+        else:
+            self.fail(_REFUSALS[refusal.cause], Progress.NOT_SENT, refusal.detail)
 
     def admitted(self) -> None:
-        """Go on: a place is ours (limiter Waiter)."""
+        """Go on: a place is ours."""
         if not self._order.cleared.needs_body_check:
             self._start()
             return
@@ -149,6 +162,8 @@ class Carriage:
         del progress, detail
         if self.state is not State.ENDED:
             self._jira.tally.reset(code)
+            if self._is_waiting_for_answer:
+                self._jira.protection.abandoned(self._answer.sent_at)
             self.end(abort=True)
 
     def on_writable(self) -> None:
@@ -227,12 +242,15 @@ class Carriage:
         """Give up waiting (sweeper item)."""
         del now
         if self.state is State.WAITING:
-            self.fail(ErrorCode.OVERLOADED, Progress.NOT_SENT, "no place towards Jira became free in time")
+            self.refused(self._jira.protection.waited_too_long(self))
         elif self.state is State.CHECKING:
             self.fail(ErrorCode.BAD_REQUEST, Progress.NOT_SENT, "the webhook registration did not arrive in time")
         elif self.state is State.CARRYING:
             progress = Progress.NOT_SENT if self._call is None else Progress(self._call.progress)
-            self.fail(ErrorCode.JIRA_TIMEOUT, progress, f"Jira gave no sign within {self.timeout:g} s")
+            reason = f"Jira gave no sign within {self.timeout:g} s"
+            if self._is_waiting_for_answer:
+                self._jira.protection.timed_out(self._answer.sent_at, reason)
+            self.fail(ErrorCode.JIRA_TIMEOUT, progress, reason)
 
     def fail(self, code: ErrorCode, progress: Progress, detail: str) -> None:
         """End the exchange with a reset."""
@@ -247,7 +265,7 @@ class Carriage:
         """Give back place, deadline and credit, and on `abort` Jira's socket. Only the first call counts."""
         if self.state is State.ENDED:
             return
-        had_place = self.state is not State.WAITING
+        had_place = self.state is not State.WAITING  # what waits has none yet
         self.state = State.ENDED
         call, self._call = self._call, None
         self._held = []
@@ -257,15 +275,29 @@ class Carriage:
         elif not abort:
             self._return_credit()
         if had_place:
-            self._jira.limiter.release()
+            self._jira.protection.release(self)
         else:
-            self._jira.limiter.leave(self)
+            self._jira.protection.leave(self)
+
+    @property
+    def _is_waiting_for_answer(self) -> bool:
+        """Whether Jira has had the whole request, or does not take the rest of it, and has not begun to answer."""
+        call = self._call
+        return call is not None and not self._answer.has_begun and (self._trailers is not None or not call.writable)
+
+    def _pass_on_rate_limit(self, refusal: Refusal) -> None:
+        """Answer as Jira has just answered to this login; the gateway words it (docs/protocol.md section 4.1)."""
+        self._jira.tally.rate_limited()
+        self.end(abort=True)
+        meta = {b"problem": b"rate_limited", b"detail": refusal.detail.encode()}
+        headers = [(b"Retry-After", b"%d" % (refusal.retry_after or 1))]
+        self._stream.respond(StreamAnswer(_TOO_MANY, headers, 0, meta), end=True)
 
 
 class Answer:
     """Jira's half of one exchange: http1 ResponseReceiver."""
 
-    __slots__ = ("_carriage", "_is_paused", "_jira", "_keeps_cookies", "_stream", "sent_at")
+    __slots__ = ("_carriage", "_is_paused", "_jira", "_keeps_cookies", "_stream", "has_begun", "sent_at")
 
     def __init__(self, carriage: Carriage, stream: Stream, jira: JiraSide, *, keeps_cookies: bool) -> None:
         self._carriage = carriage
@@ -273,13 +305,21 @@ class Answer:
         self._jira = jira
         self._keeps_cookies = keeps_cookies
         self._is_paused = False
+        self.has_begun = False
         self.sent_at = 0.0  # when the last byte of the request went to Jira, as far as it did
 
     def on_response(self, head: ResponseHead) -> None:
         """Pass on the head of the answer, with the microseconds that Jira took for it."""
-        microseconds = int((self._jira.clock() - self.sent_at) * 1_000_000)
+        jira, now = self._jira, self._jira.clock()
+        self.has_begun = True
+        meta = {b"jira-us": b"%d" % int((now - self.sent_at) * 1_000_000)}
+        login = jira.protection.answered(self._carriage, head.status, head.headers, self.sent_at, now)
+        if login is not None and login is not LoginVerdict.OK:
+            meta[b"jira-login"] = login.slug.encode()
         headers = response_headers(head.headers, caller_credentials=self._keeps_cookies)
-        answer = StreamAnswer(head.status, headers, head.body, {b"jira-us": b"%d" % microseconds})
+        if head.status == _TOO_MANY:
+            headers = with_retry_after(headers)
+        answer = StreamAnswer(head.status, headers, head.body, meta)
         try:
             self._stream.respond(answer)
         except LocalProtocolError:  # larger than one frame; http1's own limits let a little more pass
@@ -317,6 +357,8 @@ class Answer:
 
     def on_failure(self, failure: ClientFailure) -> None:
         """Pass on that there is no complete answer."""
+        if failure.kind is FailureKind.UNREACHABLE:
+            self._jira.protection.unreachable(self.sent_at, failure.reason)
         self._carriage.fail(_CODES[failure.kind], Progress(failure.progress), failure.reason)
 
     def resume(self, call: Call) -> None:

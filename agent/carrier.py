@@ -6,7 +6,8 @@ with.
 
 import structlog
 
-from agent.carriage import Carriage, JiraSide, Order
+from agent.carriage import Carriage
+from agent.jira_side import JiraSide, Order
 from agent.screening import Refused, Screening
 from http1.messages import Headers
 from tunnel.errors import ErrorCode, Progress

@@ -39,6 +39,10 @@ class JiraCredentials:
         """Whether there is a login at all."""
         return self._header is not None
 
+    def is_same_as(self, other: "JiraCredentials") -> bool:
+        """Say whether Jira would get the same login."""
+        return self.kind is other.kind and self._header == other._header  # noqa: SLF001 - its own class
+
     def inject(self, headers: list[tuple[bytes, bytes]]) -> None:
         """Append ``Authorization``; call it last, on headers that passed the allow-list."""
         if self._header is not None:

@@ -41,8 +41,19 @@ class Cleared:
     """The request may go to Jira as `head`; with `needs_body_check` only after `Screening.check_registration`."""
 
     head: RequestHead
-    keeps_cookies: bool
+    target: Target
+    login: Login
     needs_body_check: bool
+
+    @property
+    def keeps_cookies(self) -> bool:
+        """Whether cookies are the caller's own business."""
+        return self.login == "caller"
+
+    @property
+    def authorization(self) -> bytes | None:
+        """The header that logs in at Jira; ours is the last one."""
+        return _authorization(self.head.headers[::-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class Screening:
             return Refused(ErrorCode.POLICY_DENIED, objection, decision.rule_id)
         # No host: it is the pool's own origin, and no frame names one.
         request = RequestHead(head.method, self.context_path + head.target, self._headers(head, login), head.body)
-        return Cleared(request, login == "caller", decision.needs_body_check)
+        return Cleared(request, target, login, decision.needs_body_check)
 
     def check_registration(self, method: bytes, body: bytes) -> Refused | None:
         """Return why a webhook registration may not pass, None when it may."""

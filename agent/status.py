@@ -5,6 +5,8 @@ The headline is the one text for systemd's STATUS, ``jira-agent status`` and ``/
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from agent.addresses import JiraAddress
@@ -13,9 +15,10 @@ from agent.dialer import Dialer
 from agent.errors import DialError
 from agent.identity import Identity
 from agent.jira_probe import JiraProbe
-from agent.limiter import Limiter
 from agent.supervisor import LiveLink, Supervisor
 from agent.tally import Tally
+from jira_api.logins import ADVICE
+from jira_api.protection.protection import Protection
 from runtime.version import release
 from tunnel.budget import Budget
 
@@ -37,9 +40,12 @@ class Service:
 class StatusBoard:
     """What status reads. `service` is None while the agent waits for enrolment."""
 
-    def __init__(self, tally: Tally, limiter: Limiter, budget: Budget) -> None:
+    def __init__(
+        self, tally: Tally, protection: Protection, budget: Budget, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._tally = tally
-        self._limiter = limiter
+        self._protection = protection
+        self._clock = clock
         self._budget = budget
         self.service: Service | None = None
         self.reload_problem: str | None = None
@@ -51,10 +57,12 @@ class StatusBoard:
             return WAITING
         supervisor = service.supervisor
         if supervisor.is_draining:
-            return f"draining, {self._limiter.in_flight} requests under way"
+            return f"draining, {self._protection.in_flight} requests under way"
         if not supervisor.up:
             troubles = list(supervisor.trouble.values())
             return f"no link: {troubles[0].error}" if troubles else "connecting"
+        if self._protection.breaker.reason is not None:
+            return f"{supervisor.up} of {supervisor.wanted} links up, {self._unavailable()}"
         info = service.probe.finding.info
         jira = f"Jira {info.version}" if info is not None else f"Jira does not answer: {service.probe.finding.problem}"
         return f"{supervisor.up} of {supervisor.wanted} links up, {jira}"
@@ -73,7 +81,10 @@ class StatusBoard:
             return found
         if not service.carrier.screening.credentials.is_set:
             found.append("no Jira credentials here: connections with agent credentials are refused")
-        if service.probe.finding.info is None:
+        found += [f"a login is not used any more: {text}" for text in self._refused_logins()]
+        if self._protection.breaker.reason is not None:
+            found.append(self._unavailable())
+        elif service.probe.finding.info is None:
             found.append(f"Jira: {service.probe.finding.problem}")
         found += dict.fromkeys(str(trouble.error) for trouble in service.supervisor.trouble.values())
         return found
@@ -86,14 +97,50 @@ class StatusBoard:
             "version": release(),
             "warnings": self.warnings(),
             "requests": {
-                "in_flight": self._limiter.in_flight,
-                "waiting": self._limiter.waiting,
-                "limit": self._limiter.limit,
+                "in_flight": self._protection.in_flight,
+                "waiting": self._protection.waiting,
+                "limit": self._protection.limit,
+                "maximum": self._protection.concurrency.maximum,
                 "outcomes": dict(self._tally.outcomes),
             },
             "credit_bytes": {"granted": self._budget.granted, "budget": self._budget.total_bytes},
         }
-        return page if self.service is None else page | _service_page(self.service)
+        if self.service is None:
+            return page
+        page |= _service_page(self.service)
+        page["jira"] |= self._protection_page()
+        return page
+
+    def _protection_page(self) -> dict[str, Any]:
+        breaker, refused = self._protection.breaker, self._protection.accounts.refused
+        return {
+            "unavailable_since": None if breaker.opened_at is None else self._moment(breaker.opened_at),
+            "unavailable_reason": breaker.reason,
+            "refused_logins": [
+                {
+                    "login": "agent" if account is self._protection.accounts.own else "gateway",
+                    "verdict": account.refusal.slug,
+                    "since": self._moment(account.refused_at),
+                    "action": ADVICE[account.refusal].action,
+                }
+                for account in refused
+                if account.refusal is not None
+            ],
+        }
+
+    def _unavailable(self) -> str:
+        breaker = self._protection.breaker
+        since = "" if breaker.opened_at is None else f" since {self._moment(breaker.opened_at)}"
+        return f"Jira is not available{since}: {breaker.reason}"
+
+    def _refused_logins(self) -> Iterator[str]:
+        for row in self._protection_page()["refused_logins"]:
+            yield f"Jira refused the {row['login']}'s ({row['verdict']}, {row['since']}). {row['action']}"
+
+    def _moment(self, clock_time: float) -> str:
+        """Return when something happened, as people write it."""
+        ago = timedelta(seconds=self._clock() - clock_time)
+        return (datetime.now(UTC) - ago).isoformat(timespec="seconds")
 
     def metrics(self) -> str:
         """Return the metrics as Prometheus text."""
@@ -112,8 +159,13 @@ class StatusBoard:
         outcomes = {f'{{outcome="{name}"}}': count for name, count in sorted(self._tally.outcomes.items())}
         yield from _counter("requests_total", "Requests of the gateway by outcome.", outcomes)
         yield from _counter("policy_denials_total", "Requests that the policy refused.", {"": self._tally.denials})
-        yield from _gauge("requests_in_flight", "Requests at Jira now.", self._limiter.in_flight)
-        yield from _gauge("requests_waiting", "Requests that wait for a place.", self._limiter.waiting)
+        yield from _gauge("requests_in_flight", "Requests at Jira now.", self._protection.in_flight)
+        yield from _gauge("requests_waiting", "Requests that wait for a place.", self._protection.waiting)
+        yield from _gauge("requests_limit", "Requests that may be at Jira now.", self._protection.limit)
+        is_open = self._protection.breaker.reason is not None
+        yield from _gauge("jira_unavailable", "Whether nothing is sent to Jira until a probe succeeds.", int(is_open))
+        held = len(self._protection.accounts.refused)
+        yield from _gauge("logins_refused", "Stored logins that are not used any more.", held)
         yield from _gauge("jira_up", "Whether Jira answered the last probe.", int(is_jira_up))
         yield from _gauge("policy_reload_ok", "Whether the last reload succeeded.", int(self.reload_problem is None))
         yield from _gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
@@ -136,6 +188,7 @@ def _service_page(service: Service) -> dict[str, Any]:
         "jira": {
             "url": service.jira.url,
             "answers": finding.info is not None,
+            "state": finding.state,
             "version": finding.info.version if finding.info else None,
             "base_url": finding.info.base_url if finding.info else None,
             "credentials": screening.credentials.kind.value,

@@ -5,6 +5,7 @@ from collections import Counter
 from tunnel.errors import ErrorCode
 
 ANSWERED = "answered"
+RATE_LIMITED = "rate_limited"
 
 
 class Tally:
@@ -18,6 +19,10 @@ class Tally:
     def answered(self) -> None:
         """Count an exchange that Jira answered to its end."""
         self.outcomes[ANSWERED] += 1
+
+    def rate_limited(self) -> None:
+        """Count a request that was told Jira's rate limit without going there."""
+        self.outcomes[RATE_LIMITED] += 1
 
     def reset(self, code: ErrorCode) -> None:
         """Count an exchange that ended with `code`, from either side."""

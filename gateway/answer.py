@@ -15,10 +15,12 @@ from gateway.store import Credentials
 from jira_api.gzip_bodies import GzipBodyRewriter
 from jira_api.headers import rewrite_set_cookie
 from jira_api.links import BodyRewriter, LinkRewriter
+from jira_api.logins import BY_SLUG
 from jira_api.rewriting import AnswerPlan, accept_encoding, plan_answer, should_rewrite, strong_if_match
 from tunnel.heads import STREAMED, Pairs, ResponseHead
 
 MAX_DIGITS = 16
+_LOGINS = frozenset(slug.encode() for slug in BY_SLUG)
 
 
 class Answered(Protocol):
@@ -94,6 +96,9 @@ class AnswerRules:
                     body = STREAMED if body > 0 else body
         headers.append((b"X-Request-ID", request.request_id.encode()))
         headers.append((b"Server-Timing", _server_timing(request, head)))
+        login = head.meta.get(b"jira-login")
+        if login in _LOGINS:
+            headers.append((b"Tunnel-Jira-Login", login))
         return Answer(headers, body, links)
 
     def context_path(self, agent: str) -> bytes:

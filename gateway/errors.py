@@ -1,6 +1,6 @@
 """Every answer of ours that is not Jira's: ONE table from slug to status, and from other layers' errors to slugs.
 
-The slugs, statuses, sources and the body are the contract of design §4.3; callers and tests rely on them.
+The slugs, statuses, sources and the body are docs/contract.md §3.6; callers and tests rely on them.
 """
 
 import json
@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 from http1.errors import FailureKind, Rejection
 from tunnel.errors import ErrorCode, Progress
+from tunnel.heads import ResponseHead
 
 Headers = list[tuple[bytes, bytes]]
+
+MAX_DIGITS = 9
 
 
 class Source(Enum):
@@ -125,7 +128,18 @@ def from_reset(code: ErrorCode, progress: Progress, detail: str) -> Problem:
     return Problem(slug, detail or _DEFAULT_MESSAGES.get(slug.name, slug.name), source, processed)
 
 
+def from_meta(head: ResponseHead) -> Problem | None:
+    """Return the problem that stands in the place of an answer of Jira's: the pause that its rate limit asks for."""
+    if head.meta.get(b"problem") != RATE_LIMITED.name.encode():
+        return None
+    said = dict(head.headers).get(b"Retry-After", b"")
+    seconds = int(said) if said.isdigit() and len(said) < MAX_DIGITS else None
+    message = head.meta.get(b"detail", b"").decode("utf-8", "replace") or _DEFAULT_MESSAGES["rate_limited"]
+    return Problem(RATE_LIMITED, message, Source.AGENT, retry_after=seconds)
+
+
 _DEFAULT_MESSAGES = {
+    "rate_limited": "Jira's rate limit is met; try again later.",
     "tunnel_lost": "The tunnel to the agent broke while the request was on its way.",
     "jira_timeout": "Jira did not answer in time.",
     "overloaded": "There are as many requests in flight as there may be; try again.",
@@ -136,7 +150,7 @@ _DEFAULT_MESSAGES = {
 
 
 def answer(problem: Problem, request_id: str, waited: float = 0.0) -> tuple[int, Headers, bytes]:
-    """Return status, headers and JSON body of `problem` (design §4.3); `waited`: seconds that the agent took."""
+    """Return status, headers and body of `problem` (docs/contract.md §3.6); `waited`: seconds that the agent took."""
     slug = problem.slug
     body = {
         "errorMessages": [problem.message],

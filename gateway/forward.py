@@ -23,6 +23,7 @@ from gateway.errors import (
     Processed,
     Source,
     answer,
+    from_meta,
     from_refusal,
     from_reset,
 )
@@ -151,7 +152,10 @@ class Forward:
     # The agent's side (tunnel.streams.StreamReceiver)
 
     def on_response(self, head: ResponseHead) -> None:
-        """Jira's answer begins."""
+        """Jira's answer begins, or what the agent says in its place."""
+        if b"problem" in head.meta and (problem := from_meta(head)) is not None:
+            self._refused(problem)
+            return
         self._touch()
         self.answered_at = perf_counter()
         self._kept.forget()
@@ -196,9 +200,7 @@ class Forward:
         self._stream = None
         if self.link is not None:
             self._failed_links.add(id(self.link))
-        problem = from_reset(code, progress, detail)
-        if self.admission.route.agent is None:
-            problem = replace(problem, source=Source.GATEWAY)
+        problem = self._as_ours(from_reset(code, progress, detail))
         method, kept = self._head.method, self._kept.is_whole
         if may_replay(method, code, progress, body_kept=kept, attempts=self._attempts, resent=self._resent):
             self._resent = self._resent or progress is not Progress.NOT_SENT
@@ -293,6 +295,15 @@ class Forward:
             self._give_up(f"Jira's answer cannot be passed on: {broken.reason}")
             return False
         return True
+
+    def _as_ours(self, problem: Problem) -> Problem:
+        """Name who says so: of a direct connection there is no agent to say anything."""
+        return problem if self.admission.route.agent is not None else replace(problem, source=Source.GATEWAY)
+
+    def _refused(self, problem: Problem) -> None:
+        if self._stream is not None and not self._body_ended:
+            self._stream.reset(ErrorCode.NO_ERROR)  # the rest of the body is not needed
+        self._fail(self._as_ours(problem))
 
     def _give_up(self, message: str) -> None:
         if self._stream is not None:

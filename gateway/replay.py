@@ -1,4 +1,4 @@
-"""The promise about retries (design §4.4) as one pure function.
+"""The promise about retries (docs/contract.md §4) as one pure function.
 
 A request that provably did not reach Jira may go again by any method while its body is still kept; one that
 may have reached Jira goes again only if it cannot write, no byte of an answer was seen, and only once.
@@ -18,6 +18,7 @@ _ELSEWHERE = frozenset(
         ErrorCode.OVERLOADED,
         ErrorCode.PAUSED,
         ErrorCode.JIRA_UNREACHABLE,
+        ErrorCode.JIRA_UNAVAILABLE,
     )
 )
 _CUT = frozenset((ErrorCode.LINK_LOST, ErrorCode.JIRA_PROTOCOL))

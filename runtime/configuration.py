@@ -1,6 +1,6 @@
 """Configuration: environment variables in, one frozen settings object or one clear line out.
 
-The only module that reads ``os.environ``. It knows the rules of design §4.1 (prefix, ``X_FILE``, systemd
+The only module that reads ``os.environ``. It knows the rules of docs/contract.md §1 (prefix, ``X_FILE``, systemd
 credentials, ``--env-file``, unknown variables are errors) and nothing about what the variables mean: that is
 said once, in each program's subclass of `ProgramSettings`.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import SecretStr, ValidationError
+from pydantic import PrivateAttr, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -57,6 +57,13 @@ class ProgramSettings(BaseSettings):
         str_strip_whitespace=True,
     )
 
+    _secret_files: dict[str, Path] = PrivateAttr(default_factory=dict)
+
+    @property
+    def secret_files(self) -> Mapping[str, Path]:
+        """The files that secrets came from, by field: whoever wants to know of changes watches them."""
+        return self._secret_files
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -86,17 +93,23 @@ def load(cls: type[S], *, env_file: Path | None = None, environ: Mapping[str, st
     secrets = {name for name, field in cls.model_fields.items() if _is_secret(field.annotation)}
     _refuse_unknown(cls, ours, secrets)
     values: dict[str, Any] = {}
+    files: dict[str, Path] = {}
     for name in cls.model_fields:
         variable = cls.prefix + name.upper()
         value = ours.get(variable)
         if name in secrets:
-            value = _secret(variable, ours, process.get("CREDENTIALS_DIRECTORY"))
+            file = _secret_file(variable, ours, process.get("CREDENTIALS_DIRECTORY"))
+            if file is not None:
+                files[name] = file[1]
+                value = _read_secret(*file)
         if value is not None and value.strip() != "":
             values[name] = value
     try:
-        return cls(**values)
+        settings = cls(**values)
     except ValidationError as error:
         raise _first_problem(cls, error.errors(include_url=False, include_context=True)) from None
+    settings._secret_files.update(files)
+    return settings
 
 
 def _is_secret(annotation: object) -> bool:
@@ -144,19 +157,22 @@ def _refuse_unknown(cls: type[ProgramSettings], ours: Mapping[str, str], secrets
         raise ConfigurationError(variable, "is not a variable of this program", fix)
 
 
-def _secret(variable: str, ours: Mapping[str, str], credentials: str | None) -> str | None:
-    """Return the secret from exactly one of the variable, its ``_FILE`` and the systemd credential."""
+def _secret_file(variable: str, ours: Mapping[str, str], credentials: str | None) -> tuple[str, Path] | None:
+    """Return the file that holds a secret, and the variable to blame for it: its ``_FILE``, or the credential.
+
+    None when the secret is in the variable itself, or nowhere; more than one place is an error.
+    """
     file_variable = variable + "_FILE"
     if ours.get(variable) and ours.get(file_variable):
         raise ConfigurationError(variable, f"is set together with {file_variable}", "keep one of the two")
     if ours.get(variable):
-        return ours[variable]
+        return None
     if ours.get(file_variable):
-        return _read_secret(file_variable, Path(ours[file_variable]))
+        return file_variable, Path(ours[file_variable])
     if credentials is not None:
         path = Path(credentials, variable.lower())
         if path.exists():
-            return _read_secret(variable, path)
+            return variable, path
     return None
 
 

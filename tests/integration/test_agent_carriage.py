@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from agent.limiter import QUEUE_LIMIT
+from jira_api.protection.protection import QUEUE_LIMIT
 from tests.support.agent_identity import make_authority
 from tests.support.fake_jira import (
     CloseBeforeAnswer,
@@ -89,7 +89,10 @@ async def test_what_the_policy_refuses_never_reaches_jira(tmp_path, gateway, jir
 
     assert (denied.code, denied.progress) == ("POLICY_DENIED", "NOT_SENT")
     assert (traversal.code, traversal.progress) == ("BAD_REQUEST", "NOT_SENT")
-    assert {record.mapped_path for record in jira.requests} == {"/rest/api/2/serverInfo"}  # the agent's own probe
+    assert {record.mapped_path for record in jira.requests} == {
+        "/status",
+        "/rest/api/2/serverInfo",
+    }  # the agent's own probe
 
 
 async def test_gateways_are_told_where_jira_is_before_the_first_request(tmp_path, gateway, jira):

@@ -58,6 +58,9 @@ async def world(tmp_path_factory):
 def jira(world):
     world.jira.behave()
     world.jira.requests.clear()
+    for running in world.agents:
+        if running.agent is not None:
+            running.agent.reload()  # forget the pause that a test's 429 asked for
     return world.jira
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent.carriage import QUEUE_SECONDS, Carriage, JiraSide, Order, State
-from agent.limiter import Limiter
+from agent.carriage import Carriage, State
+from agent.jira_side import JiraSide, Order
 from agent.screening import Cleared, Refused
 from agent.tally import Tally
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
@@ -15,6 +15,8 @@ from http1.messages import NO_BODY, STREAMED
 from http1.messages import RequestHead as JiraRequest
 from http1.messages import ResponseHead as JiraAnswer
 from http1.sweep import Sweeper
+from http1.target import parse_target
+from jira_api.protection.protection import QUEUE_SECONDS, Protection
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
 from tunnel.heads import RequestHead
 from tunnel.session import HIGH_WATER
@@ -97,26 +99,34 @@ class Bench:
     def __init__(self, limit=4, queue=64):
         self.now = 100.0
         self.pool = Pool()
-        self.limiter = Limiter(limit, queue)
+        self.protection = Protection(limit, lambda: self.now, queue)
         self.sweeper = Sweeper()
         self.tally = Tally()
         self.reports = []
         self.jira = JiraSide(
-            self.pool, self.limiter, self.sweeper, self.tally, lambda: self.now, lambda *what: self.reports.append(what)
+            self.pool,
+            self.protection,
+            self.sweeper,
+            self.tally,
+            lambda: self.now,
+            lambda *what: self.reports.append(what),
         )
         self.objection = None
 
-    def carriage(self, *, body=NO_BODY, needs_body_check=False, timeout_ms=2000):
+    def carriage(
+        self, *, body=NO_BODY, needs_body_check=False, timeout_ms=2000, login="caller", secret=b"Basic c2VjcmV0"
+    ):
         stream = Stream()
-        head = JiraRequest(b"POST", b"/jira/rest/x", [], body)
+        head = JiraRequest(b"POST", b"/jira/rest/x", [(b"Authorization", secret)], body)
         screening = SimpleNamespace(check_registration=lambda method, body: self.objection)
-        request = RequestHead(b"POST", b"/rest/x", [], body, timeout_ms, {})
-        carriage = Carriage(stream, Order(request, Cleared(head, False, needs_body_check), screening), self.jira)
+        request = RequestHead(b"POST", b"/rest/x", [], body, timeout_ms, {b"caller": b"ci"})
+        cleared = Cleared(head, parse_target(b"/rest/x"), login, needs_body_check)
+        carriage = Carriage(stream, Order(request, cleared, screening), self.jira)
         carriage.begin()
         return carriage, stream
 
     def assert_nothing_is_held(self):
-        assert (self.limiter.in_flight, self.limiter.waiting, len(self.sweeper)) == (0, 0, 0)
+        assert (self.protection.in_flight, self.protection.waiting, len(self.sweeper)) == (0, 0, 0)
 
 
 def answer(call, *, status=200, body=4):
@@ -125,7 +135,7 @@ def answer(call, *, status=200, body=4):
 
 def test_a_request_and_its_answer_pass_and_nothing_is_left():
     bench = Bench()
-    carriage, stream = bench.carriage()
+    carriage, stream = bench.carriage(login="agent")
     carriage.on_end([])
     [call] = bench.pool.calls
     bench.now += 0.25
@@ -303,8 +313,8 @@ def test_a_request_that_waits_too_long_is_told_that_nothing_was_sent():
     bench.sweeper.sweep(bench.now + QUEUE_SECONDS)
 
     assert stream.said == [("reset", ErrorCode.OVERLOADED, Progress.NOT_SENT)]
-    assert bench.limiter.waiting == 0
-    assert bench.limiter.in_flight == 1
+    assert bench.protection.waiting == 0
+    assert bench.protection.in_flight == 1
 
 
 def test_a_full_queue_refuses_at_once():
@@ -313,7 +323,7 @@ def test_a_full_queue_refuses_at_once():
     _, stream = bench.carriage()
 
     assert stream.said == [("reset", ErrorCode.OVERLOADED, Progress.NOT_SENT)]
-    assert bench.limiter.in_flight == 1
+    assert bench.protection.in_flight == 1
 
 
 def test_a_caller_that_hangs_up_in_the_queue_never_reaches_jira():
@@ -400,6 +410,92 @@ def test_a_registration_that_waited_for_its_place_is_checked_too():
 
     assert stream.said == [("reset", ErrorCode.POLICY_DENIED, Progress.NOT_SENT)]
     bench.assert_nothing_is_held()
+
+
+WRONG = [(b"X-Seraph-LoginReason", b"AUTHENTICATED_FAILED")]
+
+
+def test_a_refused_password_is_told_and_the_next_request_stays_here():
+    bench = Bench()
+    carriage, stream = bench.carriage(login="agent")
+    carriage.on_end([])
+    bench.pool.calls[0].receiver.on_response(JiraAnswer(401, WRONG, 0))
+    bench.pool.calls[0].receiver.on_end([])
+    _, second = bench.carriage(login="agent")
+
+    assert stream.meta[b"jira-login"] == b"wrong_password"
+    assert second.said == [("reset", ErrorCode.JIRA_LOGIN_REJECTED, Progress.NOT_SENT)]
+    assert "until it changes" in second.detail
+    assert len(bench.pool.calls) == 1
+    bench.assert_nothing_is_held()
+
+
+def test_a_login_stored_at_the_gateway_is_held_back_alone():
+    bench = Bench()
+    carriage, _ = bench.carriage(login="gateway", secret=b"Basic bad")
+    carriage.on_end([])
+    bench.pool.calls[0].receiver.on_response(JiraAnswer(401, WRONG, 0))
+    bench.pool.calls[0].receiver.on_end([])
+    for secret in (b"Basic bad", b"Basic good"):
+        bench.carriage(login="gateway", secret=secret)
+
+    assert [call.head.headers[-1][1] for call in bench.pool.calls] == [b"Basic bad", b"Basic good"]
+
+
+def test_a_plain_success_says_nothing_of_the_login():
+    bench = Bench()
+    carriage, stream = bench.carriage(login="agent")
+    carriage.on_end([])
+    bench.pool.calls[0].receiver.on_response(JiraAnswer(200, [(b"X-AUSERNAME", b"svc")], 0))
+
+    assert set(stream.meta) == {b"jira-us"}
+
+
+@pytest.mark.parametrize("login", ["agent", "caller"])
+def test_a_rate_limit_is_passed_on_and_told_to_who_comes_next(login):
+    bench = Bench()
+    carriage, stream = bench.carriage(login=login)
+    carriage.on_end([])
+    bench.pool.calls[0].receiver.on_response(JiraAnswer(429, [(b"X-RateLimit-Interval-Seconds", b"60")], 0))
+    bench.pool.calls[0].receiver.on_end([])
+    bench.now += 20
+    _, second = bench.carriage(login=login, body=STREAMED)
+
+    assert stream.said[0] == ("head", 429, [(b"X-RateLimit-Interval-Seconds", b"60"), (b"Retry-After", b"60")], 0)
+    assert second.said == [("head", 429, [(b"Retry-After", b"40")], 0)]
+    assert second.meta[b"problem"] == b"rate_limited"
+    assert bench.tally.outcomes["rate_limited"] == 1
+    bench.assert_nothing_is_held()
+
+
+def test_a_jira_that_hangs_is_left_alone_and_callers_are_told():
+    bench = Bench(limit=8)
+    for _ in range(5):
+        carriage, _ = bench.carriage()
+        carriage.on_end([])
+    bench.now += 2
+    bench.sweeper.sweep(bench.now)
+    _, stream = bench.carriage()
+
+    assert stream.said == [("reset", ErrorCode.JIRA_UNAVAILABLE, Progress.NOT_SENT)]
+    assert "no sign within 2 s" in stream.detail
+    assert len(bench.pool.calls) == 5
+
+
+def test_callers_that_hang_up_on_a_silent_jira_open_the_breaker_but_not_those_of_a_slow_upload():
+    bench = Bench(limit=16)
+    uploads = [bench.carriage(body=STREAMED)[0] for _ in range(5)]
+    silent = [bench.carriage()[0] for _ in range(5)]
+    for carriage in silent:
+        carriage.on_end([])
+    bench.now += 30
+    for carriage in uploads:
+        carriage.on_reset(ErrorCode.CANCEL, Progress.SENT, "")
+    assert bench.protection.breaker.reason is None
+    for carriage in silent:
+        carriage.on_reset(ErrorCode.CANCEL, Progress.SENT, "")
+
+    assert bench.protection.breaker.reason is not None
 
 
 def test_the_state_is_readable():

@@ -8,6 +8,7 @@ from agent import jira_probe
 from agent.jira_probe import JiraProbe
 from http1.errors import ClientFailure, FailureKind, Progress
 from http1.messages import ResponseHead
+from jira_api.protection.protection import Protection
 
 INFO = b'{"baseUrl":"https://jira.corp/jira","version":"9.12.5","versionNumbers":[9,12,5],"deploymentType":"Server"}'
 
@@ -39,10 +40,10 @@ def answers(status, *pieces):
     return script
 
 
-async def asked(script):
+async def asked(script, protection=None):
     pool = Pool(script)
     seen = []
-    probe = JiraProbe(pool, b"/jira", b"jira-agent/1", seen.append)
+    probe = JiraProbe(pool, b"/jira", b"jira-agent/1", seen.append, protection or Protection(4, lambda: 100.0))
     await probe.ask()
     assert seen == [probe.finding]
     return probe, pool
@@ -52,8 +53,8 @@ async def test_it_asks_anonymously_below_the_context_path():
     probe, pool = await asked(answers(200, INFO[:20], INFO[20:]))
 
     assert (probe.finding.info.version, probe.finding.info.base_url) == ("9.12.5", "https://jira.corp/jira")
-    assert pool.heads[0].target == b"/jira/rest/api/2/serverInfo"
-    assert {name for name, _ in pool.heads[0].headers} == {b"Accept", b"User-Agent"}
+    assert [head.target for head in pool.heads] == [b"/jira/status", b"/jira/rest/api/2/serverInfo"]
+    assert all({name for name, _ in head.headers} == {b"Accept", b"User-Agent"} for head in pool.heads)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ async def test_silence_ends_after_the_deadline(monkeypatch):
 async def test_the_same_finding_is_told_once():
     pool = Pool(answers(200, INFO))
     seen = []
-    probe = JiraProbe(pool, b"", b"x", seen.append)
+    probe = JiraProbe(pool, b"", b"x", seen.append, Protection(4, lambda: 100.0))
     await probe.ask()
     await probe.ask()
 

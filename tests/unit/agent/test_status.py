@@ -5,18 +5,22 @@ from types import SimpleNamespace
 from agent.commands.printing import status_lines
 from agent.errors import Cause, DialError
 from agent.jira_probe import Finding
-from agent.limiter import Limiter
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Trouble
 from agent.tally import Tally
+from jira_api.protection.protection import Protection
 from jira_api.server_info import ServerInfo
 from tunnel.budget import Budget
 
 INFO = ServerInfo("https://jira.corp/jira", "9.12.5", (9, 12, 5), "Server", "")
 
 
+def protection():
+    return Protection(4, lambda: 100.0)
+
+
 def board(*, up=0, wanted=2, trouble=None, finding=None, draining=False, has_login=True):
-    made = StatusBoard(Tally(), Limiter(4), Budget(1000))
+    made = StatusBoard(Tally(), protection(), Budget(1000))
     supervisor = SimpleNamespace(up=up, wanted=wanted, opened=up, trouble=trouble or {}, is_draining=draining, links=[])
     screening = SimpleNamespace(credentials=SimpleNamespace(is_set=has_login))
     made.service = Service(
@@ -31,7 +35,7 @@ def board(*, up=0, wanted=2, trouble=None, finding=None, draining=False, has_log
 
 
 def test_before_enrolment_it_waits():
-    made = StatusBoard(Tally(), Limiter(4), Budget(1000))
+    made = StatusBoard(Tally(), protection(), Budget(1000))
 
     assert (made.headline(), made.ready(), made.warnings()) == (WAITING, WAITING, [])
     assert made.page()["status"] == WAITING
@@ -115,7 +119,7 @@ def test_the_page_reads_well():
 
 
 def test_the_page_of_a_waiting_agent_reads_well():
-    lines = list(status_lines(StatusBoard(Tally(), Limiter(4), Budget(1)).page()))
+    lines = list(status_lines(StatusBoard(Tally(), protection(), Budget(1)).page()))
 
     assert lines[0] == WAITING
     assert "  outcomes   none yet" in lines

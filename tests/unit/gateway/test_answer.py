@@ -152,3 +152,17 @@ def test_news_of_the_agent_count_for_the_next_answer():
     assert (b"Location", b"https://new.example/x") in rules.begin(request, head).headers
     request.link.announce({b"jira-base-url": b"https://new.example"})
     assert (b"Location", b"https://gw.example:8443/jira/hq/x") in rules.begin(request, head).headers
+
+
+@pytest.mark.parametrize(
+    ("meta", "shown"),
+    [
+        ({b"jira-login": b"wrong_password"}, [b"wrong_password"]),
+        ({b"jira-login": b"made up\r\nX: y"}, []),
+        ({}, []),
+    ],
+)
+def test_the_verdict_on_the_login_is_told_and_jiras_own_word_for_it_is_not(meta, shown):
+    answer = begin(ResponseHead(401, [(b"Tunnel-Jira-Login", b"ok")], 0, meta))
+
+    assert [value for name, value in answer.headers if name.lower() == b"tunnel-jira-login"] == shown

@@ -1,5 +1,6 @@
 """One request between a caller and a link, step by step, and under any interleaving."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -38,7 +39,9 @@ class World:
         self.sweeper.now = 1000.0
         self.finished = []
         rules = AnswerRules(self.registry, b"https://gw", b"")
-        around = Surroundings(self.registry, rules, self.sweeper, SimpleNamespace(finished=self._finished, answered=lambda *_: None))
+        around = Surroundings(
+            self.registry, rules, self.sweeper, SimpleNamespace(finished=self._finished, answered=lambda *_: None)
+        )
         self.room = around.room
         route = ConnectionEntry("hq", agent, None, Credentials.AGENT, None, False, timeout)
         grant = TokenGrant("ci", frozenset({"hq"}), frozenset(), False, None, None)
@@ -486,3 +489,27 @@ class AnyInterleaving(RuleBasedStateMachine):
 
 AnyInterleaving.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 test_any_interleaving = AnyInterleaving.TestCase
+
+
+@pytest.mark.parametrize(("agent", "source"), [("hq", b"agent"), (None, b"gateway")])
+@pytest.mark.parametrize("body", [NO_BODY, STREAMED])
+def test_a_rate_limit_that_was_not_asked_again_is_our_answer_with_jiras_pause(agent, source, body):
+    world = World(b"POST", body=body)
+    world.forward.admission.route = replace(world.forward.admission.route, agent=agent)
+    meta = {b"problem": b"rate_limited", b"detail": b"it asked for a pause of 40 s more"}
+    world.stream.respond(ResponseHead(429, [(b"Retry-After", b"40")], 0, meta))
+    world.stream.end([])
+
+    assert world.outcome == (429, b"rate_limited", b"no")
+    assert (world.exchange.headers[b"Retry-After"], world.exchange.headers[b"Tunnel-Source"]) == (b"40", source)
+    assert b"40 s more" in world.exchange.written
+    assert world.finished == [(429, "rate_limited")]
+    assert len(world.sweeper) == 0
+
+
+def test_a_problem_that_we_do_not_know_is_an_answer_like_any_other():
+    world = World()
+    world.stream.respond(ResponseHead(418, [], 0, {b"problem": b"teapot"}))
+    world.stream.end([])
+
+    assert world.outcome == (418, None, None)
