@@ -1,4 +1,4 @@
-"""One fixed address, proven: a Jira that admits a single address sees that one and no other (lab.md, three hosts).
+"""One fixed address, proven: a Jira that admits a single address sees that one and no other.
 
 The near host has three addresses on one interface and runs the gateway and an agent; the far host runs Jira behind
 a doorman that closes every connection of another address. Everything happens in namespaces of this test's own.

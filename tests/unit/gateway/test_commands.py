@@ -457,7 +457,7 @@ def test_help_teaches(gateway, words):
         assert "jira-gateway " in out.split("Usage:", 1)[1].split("\n", 1)[1]
 
 
-def test_the_commands_of_later_issues_are_not_there(gateway):
+def test_the_commands_of_later_releases_are_not_there(gateway):
     for word in ("triggers",):
         gateway(word, status=USAGE)
     gateway("connections", "explain", "main", status=USAGE)
