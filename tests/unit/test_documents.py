@@ -1,8 +1,12 @@
-"""What the documents name must exist: variables, commands, options, paths, make targets, links, and the generated tables."""
+"""What the documents name must exist: variables, commands, options, paths, make targets, links, and the generated tables.
+
+And what the sources name in the documents: sections, rows of the facts, whole files.
+"""
 
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +15,27 @@ import typer.main
 
 from agent.__main__ import app as agent_app
 from certs.__main__ import app as certs_app
-from gateway import errors
 from gateway.__main__ import app as gateway_app
+from tests.support import error_table
 from tests.support.demo_jira import VARIABLES
 from tests.support.settings_tables import DOCUMENT, variables, with_tables
 from tunnel.errors import ErrorCode
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+FACTS = PROJECT / "docs" / "facts.md"
 PROGRAMS = {"jira-agent": agent_app, "jira-gateway": gateway_app, "jira-certs": certs_app}
 COMMANDS = {name: typer.main.get_command(app) for name, app in PROGRAMS.items()}
 FOLDERS = "agent|bench|certs|docs|gateway|http1|jira_api|requirements|runtime|tests|tunnel"
+SOURCES = sorted(
+    path
+    for path in (
+        PROJECT / "Makefile",
+        PROJECT / "pyproject.toml",
+        *(found for folder in FOLDERS.split("|") for found in (PROJECT / folder).rglob("*.py")),
+    )
+    if "node_modules" not in path.parts
+)
 # Named in the documents as made by a command, and not part of the sources.
 MADE = {"bench/results/last.json"}
 
@@ -29,6 +43,14 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
 _COMMAND = re.compile(rf"(?:^|\$ |\s)((?:{'|'.join(PROGRAMS)}) .+)")
+# A place in a document: `docs/contract.md §3.1, §4`, `docs/facts.md J3 and J8.1`, `docs/api.md`.
+_PLACE = re.compile(r"docs/([\w./-]*\w)((?:(?:,| and| to)?\s+§?[A-Z]?\d+(?:\.\d+)?\b)*)")
+# Plans, notes and tickets that a stranger does not have.
+_NOT_HERE = re.compile(
+    r"\b(?:desig[n]|trap[s]|per[f]|styl[e]|jira-fact[s]|la[b])\.md\b|\bjira-fact[s]\b|\btrap[s] §"
+    r"|\bdesig[n](?:'s|,)?\s+(?:§|section|contract)|\bissue \d|\b(?:the|design) brie[f]\b|\bbrie[f] [§\d]",
+    re.IGNORECASE,
+)
 _PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*)")
 
 
@@ -60,9 +82,35 @@ def command_lines(text: str) -> Iterator[str]:
 
 
 def slugs(text: str) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them."""
+    """The anchors of a document's headings, as GitHub makes them, and those that stand in it."""
     headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    made = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | anchors(text)
+
+
+def anchors(text: str) -> set[str]:
+    return set(re.findall(r'<a id="([\w.]+)"></a>', text))
+
+
+@cache
+def places(document: Path) -> frozenset[str]:
+    """What can be pointed at in a document: `§3.1` for a numbered heading, `L9` for an anchor."""
+    text = read(document)
+    numbers = re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", _FENCE.sub("", text), re.MULTILINE)
+    return frozenset(anchors(text) | {f"§{number}" for number in numbers})
+
+
+def wrong_places(text: str) -> list[str]:
+    """The places named in a source that are not there."""
+    wrong = []
+    for name, inside in _PLACE.findall(text):
+        document = PROJECT / "docs" / name
+        if not document.exists():
+            wrong.append(name)
+            continue
+        named = re.findall(r"§?[A-Z]?\d+(?:\.\d+)?", inside)
+        wrong += [f"{name} {place}" for place in named if place not in places(document)]
+    return wrong
 
 
 def is_group(command: Any) -> bool:
@@ -150,8 +198,54 @@ def test_settings_said_to_have_no_effect_are_read_by_nothing():
         assert not reading, f"{reading} read JIRA_{program}_{setting}: take it off the list in {name_of(DOCUMENT)}"
 
 
-def test_the_error_table_is_the_one_of_the_code():
-    ours = {(slug.name, slug.status) for slug in vars(errors).values() if isinstance(slug, errors.Slug)}
+def test_the_error_table_of_the_contract_is_current():
+    document = error_table.DOCUMENT
+    assert read(document) == error_table.with_table(read(document)), "run make docs"
+
+
+def test_the_error_table_of_the_callers_is_the_one_of_the_code():
+    ours = {(slug.name, slug.status) for slug in error_table.slugs()}
     table = read(PROJECT / "docs" / "clients.md").partition("<!-- errors")[2]
     written = {(name, int(status)) for name, status in re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)}
     assert written == ours
+
+
+def test_sources_name_no_document_that_is_not_here():
+    for path in [*SOURCES, *DOCUMENTS]:
+        found = _NOT_HERE.search(read(path))
+        assert found is None, f"{name_of(path)}: {found[0]!r} says nothing to a stranger; name a place in docs/"
+
+
+def test_every_place_that_sources_name_in_the_documents_exists():
+    for path in SOURCES:
+        assert not wrong_places(read(path)), f"{name_of(path)}: {wrong_places(read(path))}"
+
+
+def test_places_are_found_and_wrong_ones_noticed():
+    assert {"§3.6", "§4"} <= places(error_table.DOCUMENT)
+    assert {"L9", "J8.1"} <= places(FACTS)
+    assert sum(len(_PLACE.findall(read(path))) for path in SOURCES) > 50
+    assert wrong_places("docs" + "/contract.md §3.6, §99") == ["contract.md §99"]
+    assert wrong_places("docs" + "/facts.md J3 and\n  J77") == ["facts.md J77"]
+    assert wrong_places("docs" + "/nothing.md") == ["nothing.md"]
+    for text in (
+        "desig" + "n §4.3",
+        "see trap" + "s.md L9",
+        "brie" + "f 4.4",
+        "after issue" + " 2",
+        "jira-fact" + "s 3",
+    ):
+        assert _NOT_HERE.search(text), text
+
+
+def test_every_test_that_the_facts_name_exists():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read(FACTS))
+    assert len(named) > 30
+    for path, test in named:
+        assert f"def {test}(" in read(PROJECT / path), f"{path}::{test}"
+
+
+def test_every_fact_has_a_number_of_its_own():
+    numbers = re.findall(r'^\| <a id="([\w.]+)"></a>([\w.]+) \|', read(FACTS), re.MULTILINE)
+    assert all(anchor == shown for anchor, shown in numbers)
+    assert len(set(numbers)) == len(numbers) == len(re.findall("<a id", read(FACTS)))
