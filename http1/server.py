@@ -27,6 +27,7 @@ __all__ = ["Application", "Exchange", "ExchangeReceiver", "Limits", "OpenSockets
 
 WRITE_BUFFER: Final = 256 * 1024
 MAX_PIPELINED: Final = 64 * 1024
+REQUESTS_PER_TURN: Final = 16  # then other sockets get the loop, however many requests one caller sent at once
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -61,6 +62,7 @@ class ServerProtocol(asyncio.Protocol):
         self._request_complete = False
         self._leave_due = False  # the caller waits for 100 Continue before it sends its body
         self._parsing = False  # the parser is on the stack: the next request waits until it returns
+        self._will_go_on = False  # pipelined requests wait for the next turn of the loop
         self._writable = True
         self._stalled_at = 0  # bytes that the caller had not taken when the stall was last judged
         self._body_paused = False
@@ -123,6 +125,7 @@ class ServerProtocol(asyncio.Protocol):
             self._exchange.writable = True
         if self._receiver is not None:
             self._receiver.on_writable()
+        self._go_on()
 
     # The parser calls these.
 
@@ -237,13 +240,21 @@ class ServerProtocol(asyncio.Protocol):
     # The life of the socket.
 
     def _advance(self, data: bytes) -> None:
-        """Feed the parser, and go on to the next request as long as exchanges end on the spot (no recursion)."""
+        """Feed the parser, and go on to the next requests as long as exchanges end on the spot (no recursion).
+
+        Not while the caller takes no answers, and a few per turn only: neither memory nor the loop is one caller's.
+        """
         had_begun = self._parser.has_begun
         self._parsing = True
+        turns = 0
         try:
             if data:
                 self._parser.feed(data)
-            while self._exchange_is_over():
+            while self._may_go_on():
+                if turns == REQUESTS_PER_TURN:
+                    self._go_on_later()
+                    break
+                turns += 1
                 self._next_request()
         except RequestRejected as rejected:
             self._reject(rejected)
@@ -253,9 +264,22 @@ class ServerProtocol(asyncio.Protocol):
             self.deadline = self._sweeper.now + self._limits.header_seconds
         self._update_reading()
 
-    def _exchange_is_over(self) -> bool:
+    def _may_go_on(self) -> bool:
         exchange = self._exchange
-        return exchange is not None and exchange.is_over and self._request_complete and self._phase is Phase.SERVING
+        if exchange is None or not exchange.is_over or not self._request_complete or self._phase is not Phase.SERVING:
+            return False
+        return self._writable or exchange.closes or not self._parser.waiting_bytes
+
+    def _go_on_later(self) -> None:
+        if not self._will_go_on:
+            self._will_go_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Take up the requests that had to wait."""
+        self._will_go_on = False
+        if not self._parsing and self._phase is Phase.SERVING:
+            self._advance(b"")
 
     def _next_request(self) -> None:
         if self._exchange is not None and self._exchange.closes:
@@ -283,7 +307,8 @@ class ServerProtocol(asyncio.Protocol):
             self.deadline = self._sweeper.now + limits.body_idle_seconds
 
     def _update_reading(self) -> None:
-        wanted = not self._body_paused and self._parser.waiting_bytes <= MAX_PIPELINED
+        is_served = self._writable or self._exchange is not None or self._phase is not Phase.SERVING
+        wanted = is_served and not self._body_paused and self._parser.waiting_bytes <= MAX_PIPELINED
         if wanted == self._reading or self._transport.is_closing():
             return
         self._reading = wanted

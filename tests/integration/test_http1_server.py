@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from http1.limits import Limits, OpenSockets
 from http1.messages import NO_BODY, STREAMED
 from http1.request_parser import RequestLimits
-from http1.server import ServerProtocol
+from http1.server import REQUESTS_PER_TURN, ServerProtocol
 from http1.sweep import Sweeper
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -234,6 +234,50 @@ def test_pipelined_bytes_are_bounded(run):
                     await writer.drain()
             (protocol,) = sockets.open
             assert protocol._parser.waiting_bytes <= 64 * 1024 + 256 * 1024
+
+    run(scenario())
+
+
+def at_once(exchange):
+    exchange.respond(401, [], 300)
+    exchange.write(b"n" * 300)
+    exchange.finish()
+
+
+def test_answers_that_nobody_takes_stop_the_pipeline(run):
+    async def scenario():
+        app = App(early=at_once)
+        async with serving(app) as (port, sockets), dialled(port) as (reader, writer):
+            writer.write(GET)
+            await answer_of(reader)
+            reader._transport.pause_reading()
+            (protocol,) = sockets.open
+            writer.write(GET * 100_000)
+            while protocol._writable:
+                await asyncio.sleep(0)
+            begun = len(app.receivers)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            assert len(app.receivers) == begun
+            reader._transport.resume_reading()
+            for _ in range(begun + 1000):
+                assert (await answer_of(reader))[0] == b"HTTP/1.1 401 Unauthorized"
+
+    run(scenario())
+
+
+def test_many_requests_of_one_caller_leave_the_loop_to_others(run):
+    async def scenario():
+        app = App(early=at_once)
+        async with serving(app) as (port, _), dialled(port) as (reader, writer):
+            writer.write(GET * 2000)
+            turns = 0
+            while len(app.receivers) < 2000:
+                turns += 1
+                await asyncio.sleep(0)
+            assert turns >= 2000 // (REQUESTS_PER_TURN + 1) - 1
+            for _ in range(2000):
+                assert (await answer_of(reader))[0] == b"HTTP/1.1 401 Unauthorized"
 
     run(scenario())
 
