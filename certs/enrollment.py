@@ -26,6 +26,7 @@ from certs.certificates import (
     issuer_of,
     read_agent_certificate,
     read_certificates,
+    to_pem,
 )
 from certs.csr import MAX_CSR_BYTES
 from certs.errors import (
@@ -105,6 +106,8 @@ def secret_hash(secret: SecretBytes) -> bytes:
 def check_ca(ca_pem: bytes, expected_fingerprint: bytes) -> bytes:
     """Return the CA certificate (PEM) out of the gateway's first message, if it is the one that the code names.
 
+    It is written anew, so that whatever else the message held is trusted nowhere.
+
     Raises:
         GatewayUntrusted: it is another CA: a wrong address, or somebody in between.
         MessageRejected: the message is no certificate.
@@ -121,7 +124,7 @@ def check_ca(ca_pem: bytes, expected_fingerprint: bytes) -> bytes:
             f"the server at this address shows another CA ({issuers}) than the enrolment code names",
             "check the address and whether a proxy intercepts TLS; nothing secret was sent",
         )
-    return ca_pem
+    return to_pem(offered)
 
 
 @dataclass(frozen=True, slots=True)

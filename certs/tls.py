@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+
 from certs.certificates import is_ca, read_certificates
 from certs.errors import CertificateRejected, FileUnusable, PairMismatch
 from certs.files import check_private_file, read_public
@@ -108,8 +110,10 @@ def _trust(context: ssl.SSLContext, ca_bundle: bytes) -> None:
     authorities = read_certificates(ca_bundle)
     if not all(map(is_ca, authorities)):
         raise CertificateRejected("the CA bundle holds a certificate that is no CA", "keep only CAs in it")
+    # The certificates that were read, not the text that they were read from: two readers of PEM may see different ones.
+    content = b"".join(each.public_bytes(serialization.Encoding.DER) for each in authorities)
     try:
-        context.load_verify_locations(cadata=ca_bundle.decode("ascii", "ignore"))
+        context.load_verify_locations(cadata=content)
     except ssl.SSLError as error:
         raise CertificateRejected("the CA bundle cannot be loaded", "write it as PEM") from error
 

@@ -148,6 +148,14 @@ def test_only_the_ca_that_the_code_names_is_accepted(authority, now):
             check_ca(wrong, authority.fingerprint)
 
 
+@pytest.mark.parametrize("disguise", ["BEGIN CERTéIFICATE", "BEGIN TRUSTED CERTIFICATE", "BEGIN  CERTIFICATE"])
+def test_nothing_of_the_message_but_the_pinned_ca_is_passed_on(authority, now, disguise):
+    text = create_authority(now).pem.decode()
+    hidden = text.replace("BEGIN CERTIFICATE", disguise).replace("END CERTIFICATE", disguise.replace("BEGIN", "END"))
+    for message in (hidden.encode() + authority.pem, authority.pem + hidden.encode()):
+        assert check_ca(message, authority.fingerprint) == authority.pem
+
+
 def test_an_interceptor_is_named(authority, now):
     with pytest.raises(GatewayUntrusted) as refused:
         check_ca(authority.pem, b"f" * 32)

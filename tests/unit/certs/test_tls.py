@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from certs.ca import sign_agent, sign_server
+from certs.ca import create_authority, sign_agent, sign_server
 from certs.certificates import to_pem
 from certs.csr import make_csr
 from certs.errors import CertificateRejected, FileUnusable, PairMismatch, PrivateFileExposed
@@ -39,6 +39,12 @@ def test_the_agent_verifies_ca_and_host_name_and_trusts_only_the_bundle(authorit
     context = agent_context(authority.pem)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert len(context.get_ca_certs()) == 1
+
+
+def test_what_only_openssl_would_read_as_a_certificate_is_not_trusted(authority, now):
+    hidden = create_authority(now).pem.decode().replace("CERTIFICATE", "CERTéIFICATE").encode()
+    for bundle in (hidden + authority.pem, authority.pem + hidden):
+        assert len(agent_context(bundle).get_ca_certs()) == 1
 
 
 def test_only_the_context_for_fetching_the_ca_trusts_anybody():
