@@ -19,7 +19,7 @@ from agent.carrier import Carrier, report
 from agent.dialer import Dialer, Websocket
 from agent.errors import Cause, DialError
 from agent.identity import Identity, is_enrolled, read_identity
-from agent.jira_probe import Finding, JiraProbe
+from agent.jira_probe import JiraProbe
 from agent.jira_side import JiraSide
 from agent.links import LinkCount
 from agent.routes import make_origin, make_route
@@ -34,6 +34,7 @@ from certs.errors import CertsError
 from http1.client import ClientPool
 from http1.sweep import Sweeper
 from jira_api.protection.protection import Protection
+from jira_api.readiness import Finding
 from runtime.admin import Pages, serve_admin
 from runtime.configuration import ConfigurationError
 from runtime.control import serve_control

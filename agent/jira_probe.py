@@ -8,17 +8,16 @@ is also what closes the breaker again (jira_api.protection): while that is open,
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 
 from http1.client import ClientPool
 from http1.errors import ClientFailure
-from http1.fetch import Fetched, fetch
+from http1.fetch import fetch
 from http1.messages import NO_BODY, RequestHead
 from jira_api.protection.protection import Protection
-from jira_api.readiness import INFO_PATH, STATUS_PATH, JiraState, read_state
-from jira_api.server_info import MAX_SERVER_INFO_BYTES, InvalidServerInfo, ServerInfo, parse_server_info
+from jira_api.readiness import Finding, NoAnswer, examine
+from jira_api.server_info import MAX_SERVER_INFO_BYTES
 
 log = structlog.get_logger()
 
@@ -27,16 +26,6 @@ FINE_SECONDS = 600.0
 FAILED_SECONDS = 30.0
 OPEN_SECONDS = 2.0
 DOUBT_SECONDS = 5.0  # between two probes for a doubt, while requests are answered
-OK = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the last probe found: `info`, or in one clause the `problem`; `state` is the word of Jira's /status."""
-
-    info: ServerInfo | None
-    problem: str | None
-    state: str | None = None
 
 
 class JiraProbe:
@@ -74,7 +63,7 @@ class JiraProbe:
     async def ask(self) -> None:
         """Ask once, for at most six seconds; the outcome is in `finding`."""
         self._asked_at = asyncio.get_running_loop().time()
-        found = await self._find()
+        found = await examine(self._get, self._protection)
         if found == self.finding:
             return
         self.finding = found
@@ -93,33 +82,13 @@ class JiraProbe:
                 await self._doubted.wait()
         self._doubted.clear()
 
-    async def _find(self) -> Finding:
-        """Ask /status, then serverInfo, and let the breaker know what that means."""
-        protection = self._protection
-        try:
-            state = read_state((await self._get(STATUS_PATH)).body)
-            if state.problem is not None:
-                protection.found_unavailable(state.problem)
-                return Finding(None, state.problem, state.name)
-            answer = await self._get(INFO_PATH)
-        except (ClientFailure, TimeoutError) as failure:
-            is_late = isinstance(failure, TimeoutError)
-            reason = f"Jira gave no answer within {PROBE_SECONDS:g} s" if is_late else str(failure)
-            protection.probe_failed(reason)
-            return Finding(None, reason)
-        protection.breaker.answered()
-        return _read(answer, state)
-
-    async def _get(self, path: bytes) -> Fetched:
+    async def _get(self, path: bytes) -> tuple[int, bytes]:
         head = RequestHead(b"GET", self._context_path + path, self._headers, NO_BODY)
-        async with asyncio.timeout(PROBE_SECONDS):
-            return await fetch(self._pool, head, MAX_SERVER_INFO_BYTES)
-
-
-def _read(answer: Fetched, state: JiraState) -> Finding:
-    if answer.status != OK:
-        return Finding(None, f"serverInfo was answered with status {answer.status}", state.name)
-    try:
-        return Finding(parse_server_info(answer.body), None, state.name)
-    except InvalidServerInfo as error:
-        return Finding(None, f"serverInfo cannot be used: {error.reason}", state.name)
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                answer = await fetch(self._pool, head, MAX_SERVER_INFO_BYTES)
+        except ClientFailure as failure:
+            raise NoAnswer(failure.reason) from None
+        except TimeoutError:
+            raise NoAnswer(f"Jira gave no answer within {PROBE_SECONDS:g} s") from None
+        return answer.status, answer.body

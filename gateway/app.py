@@ -224,6 +224,7 @@ class Gateway:
             ready=lambda: next(iter(self._not_ready.values()), self.egress_proof.mismatch),
             status=lambda: {
                 **status_page(self.registry, self.directory, self.software),
+                "direct": self.direct.rows(),
                 "egress": self.egress_proof.page(),
             },
             metrics=lambda: render(self.registry, self.outcomes, self.sockets, self.budget, self.direct),

@@ -8,6 +8,7 @@ because links in its answers may begin with that address.
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, Final
 
@@ -15,21 +16,19 @@ import structlog
 
 from gateway.direct import DirectCarrier
 from gateway.direct_origin import Origins
+from gateway.direct_probe import DirectProbe, anonymous_get
+from gateway.direct_stream import Outlet
 from gateway.directory import ConnectionEntry, Directory
-from gateway.probe import ask
 from http1.client import ClientPool
 from http1.sweep import Sweeper
-from jira_api.server_info import InvalidServerInfo, parse_server_info
+from jira_api.protection.protection import DEFAULT_MAXIMUM, Protection
+from jira_api.server_info import ServerInfo
 from runtime.configuration import ConfigurationError
 
 log = structlog.get_logger()
 
 RETIRE_POLL_SECONDS: Final = 0.2
 RETIRE_SECONDS: Final = 3600.0
-FIRST_RETRY_SECONDS: Final = 30.0
-LAST_RETRY_SECONDS: Final = 3600.0
-
-SERVER_INFO: Final = b"/rest/api/2/serverInfo"
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +40,7 @@ class DirectLink:
     settings: dict[bytes, bytes]
     faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows of links
     retired: asyncio.Event = field(default_factory=asyncio.Event)
+    probe: DirectProbe | None = None  # while it runs
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
         """Take news of this Jira; what was derived from the old ones is forgotten."""
@@ -75,6 +75,10 @@ class DirectConnections:
         """Return the link of exactly this version of a connection: no login may go to an older version's address."""
         link = self._links.get(entry.name)
         return link if link is not None and (link.entry is entry or link.entry == entry) else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per connection, for the status page."""
+        return [_row(link) for link in self]
 
     def context_path(self, entry: ConnectionEntry) -> bytes:
         """Return the context path of this Jira."""
@@ -113,8 +117,9 @@ class DirectConnections:
         except (ConfigurationError, KeyError, OSError, ValueError) as error:
             log.error("connection_unusable", connection=entry.name, reason=str(error))  # noqa: TRY400 - the reason says it all
             return None
-        pool = ClientPool(jira.origin, self._sweeper)
-        carrier = DirectCarrier(pool, jira.context_path, entry.credentials, self._user_agent, monotonic)
+        protection = Protection(DEFAULT_MAXIMUM, monotonic)
+        outlet = Outlet(ClientPool(jira.origin, self._sweeper), protection, self._sweeper, monotonic)
+        carrier = DirectCarrier(outlet, jira.context_path, entry.credentials, self._user_agent)
         settings = {b"jira-url": (entry.base_url or "").encode("ascii"), b"context-path": jira.context_path}
         link = DirectLink(entry, carrier, settings)
         if self._tasks is not None:
@@ -125,30 +130,41 @@ class DirectConnections:
         """Run a link's pool until the link is retired and its last request has ended."""
         async with asyncio.TaskGroup() as tasks:
             pool = tasks.create_task(link.link.pool.run())
-            learning = tasks.create_task(self._learn(link))
+            self._sweeper.add(link.link.protection)
+            learning = tasks.create_task(self._probe(link).run())
             await link.retired.wait()
             learning.cancel()
             deadline = monotonic() + RETIRE_SECONDS
             while link.link.streams and monotonic() < deadline:  # noqa: ASYNC110 - streams are counted, they signal nothing
                 await asyncio.sleep(RETIRE_POLL_SECONDS)
             pool.cancel()
+        self._sweeper.discard(link.link.protection)
         self._retiring.discard(link)
 
-    async def _learn(self, link: DirectLink) -> None:
-        """Ask this Jira once what it calls itself, without a login; while it does not answer, ever more rarely."""
-        wait = FIRST_RETRY_SECONDS
-        while True:
-            found = await ask(link.link.apart(), SERVER_INFO, [])
-            if found.problem is None:
-                break
-            if wait == FIRST_RETRY_SECONDS:
-                log.warning("jira_not_found", connection=link.entry.name, reason=found.problem.message)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LAST_RETRY_SECONDS)
-        try:
-            info = parse_server_info(found.body)
-        except InvalidServerInfo as invalid:
-            log.info("server_info_unusable", connection=link.entry.name, status=found.status, reason=invalid.reason)
-            return
-        link.announce({b"jira-base-url": info.base_url.encode("utf-8"), b"jira-version": info.version.encode("utf-8")})
-        log.info("jira_found", connection=link.entry.name, version=info.version, base_url=info.base_url)
+    def _probe(self, link: DirectLink) -> DirectProbe:
+        def found(info: ServerInfo) -> None:
+            told = {b"jira-base-url": info.base_url, b"jira-version": info.version}
+            link.announce({key: value.encode("utf-8") for key, value in told.items()})
+
+        protection = link.link.protection
+        get = anonymous_get(link.settings[b"context-path"], self._user_agent)
+        probe = link.probe = DirectProbe(link.entry.name, get, link.link.pool, protection, found)
+        protection.breaker.on_doubt = probe.doubt
+        return probe
+
+
+def _row(link: DirectLink) -> dict[str, Any]:
+    protection, finding = link.link.protection, link.probe.finding if link.probe is not None else None
+    opened_at, refusal = protection.breaker.opened_at, protection.accounts.own.refusal
+    since = None if opened_at is None else datetime.now(UTC) - timedelta(seconds=monotonic() - opened_at)
+    return {
+        "connection": link.entry.name,
+        "requests": protection.in_flight,
+        "waiting": protection.waiting,
+        "limit": protection.limit,
+        "state": finding.state if finding is not None else None,
+        "version": finding.info.version if finding is not None and finding.info is not None else None,
+        "unavailable_since": None if since is None else since.isoformat(timespec="seconds"),
+        "unavailable_reason": protection.breaker.reason,
+        "refused_login": None if refusal is None else refusal.slug,
+    }

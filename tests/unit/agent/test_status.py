@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 from agent.commands.printing import status_lines
 from agent.errors import Cause, DialError
-from agent.jira_probe import Finding
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Trouble
 from agent.tally import Tally
 from jira_api.protection.protection import Protection
+from jira_api.readiness import Finding
 from jira_api.server_info import ServerInfo
 from tunnel.budget import Budget
 

@@ -3,11 +3,15 @@
 import pytest
 
 from gateway.admission import Refused
-from gateway.direct import DirectCarrier, DirectStream
+from gateway.direct import DirectCarrier
+from gateway.direct_stream import DirectStream, Outlet, Screened
 from gateway.store import Credentials
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
 from http1.errors import Progress as Sent
+from http1.messages import RequestHead as JiraRequest
 from http1.messages import ResponseHead
+from http1.sweep import Sweeper
+from jira_api.protection.protection import QUEUE_SECONDS, Protection
 from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import NO_BODY, RequestHead
 from tunnel.outbox import HIGH_WATER, LOW_WATER
@@ -80,7 +84,11 @@ def relay():
 
 
 def carrier(pool, credentials=Credentials.GATEWAY, context=b"/jira"):
-    return DirectCarrier(pool, context, credentials, b"jira-gateway/1", lambda: 7.0)
+    return DirectCarrier(outlet(pool), context, credentials, b"jira-gateway/1")
+
+
+def outlet(pool, maximum=64):
+    return Outlet(pool, Protection(maximum, lambda: 7.0), Sweeper(), lambda: 7.0)
 
 
 def request(target=b"/rest/api/2/myself", headers=(), method=b"GET", body=NO_BODY):
@@ -212,6 +220,118 @@ def test_after_its_reset_nothing_is_heard_and_jira_is_freed(pool, relay):
 
 
 def test_a_stream_without_a_call_yet_has_sent_nothing(relay):
-    stream = DirectStream(relay, lambda: 0.0, lambda: None)
+    stream = DirectStream(
+        relay, Screened(JiraRequest(b"GET", b"/", [], NO_BODY), None, b"ci", None, None), outlet(None)
+    )
     assert stream.progress is Progress.NOT_SENT
     assert stream.queued_bytes == 0
+
+
+FAILED_LOGIN = [(b"X-Seraph-LoginReason", b"AUTHENTICATED_FAILED")]
+LOGIN = (b"Authorization", b"Basic stored")
+
+
+def with_login(direct, relay, **options):
+    return direct.open_stream(request(headers=[LOGIN], **options), relay)
+
+
+def end(pool, status=200, headers=()):
+    pool.receiver.on_response(ResponseHead(status, list(headers), 0))
+    pool.receiver.on_end([])
+
+
+def test_a_refused_stored_login_is_told_and_not_tried_again(pool, relay):
+    direct = carrier(pool)
+    with_login(direct, relay)
+    end(pool, 401, FAILED_LOGIN)
+    with pytest.raises(Refused) as refused:
+        with_login(direct, relay)
+
+    assert relay.heard[0][3][b"jira-login"] == b"wrong_password"
+    assert refused.value.problem.slug.name == "jira_login_rejected"
+    assert (direct.streams, direct.protection.in_flight) == (0, 0)
+
+
+def test_a_callers_refused_login_is_not_held_back(pool, relay):
+    direct = carrier(pool, Credentials.CALLER)
+    for _ in range(2):
+        with_login(direct, relay)
+        end(pool, 401, FAILED_LOGIN)
+
+    assert [heard[0] for heard in relay.heard if heard[0] != "end"] == [401, 401]
+
+
+def test_a_request_that_waits_keeps_its_body_and_goes_when_there_is_a_place(pool, relay):
+    direct = DirectCarrier(outlet(pool, maximum=1), b"", Credentials.CALLER, b"x")
+    direct.open_stream(request(), Relay())
+    first = pool.receiver
+    stream = direct.open_stream(request(method=b"POST", target=b"/rest/api/2/issue", body=3), relay)
+    assert (stream.queued_bytes, stream.progress) == (0, Progress.NOT_SENT)
+    stream.send_data(b"abc")
+    stream.send_end()
+    assert stream.queued_bytes > HIGH_WATER
+    assert pool.call.log == []
+    first.on_end([])
+
+    assert pool.call.log == [b"abc", ("end", [])]
+    assert relay.heard == ["writable"]
+    assert direct.streams == 1
+
+
+@pytest.mark.parametrize("how", ["deadline", "hang up"])
+def test_a_request_that_waits_in_vain_leaves_nothing(pool, relay, how):
+    shared = outlet(pool, maximum=1)
+    direct = DirectCarrier(shared, b"", Credentials.CALLER, b"x")
+    direct.open_stream(request(), Relay())
+    stream = direct.open_stream(request(), relay)
+    if how == "deadline":
+        shared.sweeper.sweep(7.0 + QUEUE_SECONDS)
+    else:
+        stream.reset(ErrorCode.CANCEL)
+
+    heard = [(ErrorCode.OVERLOADED, Progress.NOT_SENT, "no place towards Jira became free in time")]
+    assert relay.heard == (heard if how == "deadline" else [])
+    assert (direct.streams, direct.protection.waiting, len(shared.sweeper)) == (1, 0, 0)
+
+
+def test_a_rate_limit_is_passed_on_and_told_to_who_comes_next_and_who_waits(pool, relay):
+    shared = outlet(pool, maximum=1)
+    direct = DirectCarrier(shared, b"", Credentials.GATEWAY, b"x")
+    waiting = Relay()
+    with_login(direct, relay)
+    with_login(direct, waiting)
+    pool.receiver.on_response(ResponseHead(429, [(b"X-RateLimit-Interval-Seconds", b"60")], 0))
+    with pytest.raises(Refused) as refused:
+        with_login(direct, relay)
+
+    assert (b"Retry-After", b"60") in relay.heard[0][1]
+    assert waiting.heard[0][:2] == (429, [(b"Retry-After", b"60")])
+    assert waiting.heard[0][3][b"problem"] == b"rate_limited"
+    assert (refused.value.problem.slug.name, refused.value.problem.retry_after) == ("rate_limited", 60)
+
+
+def test_deadlines_and_refusals_open_the_breaker(pool, relay):
+    now = [100.0]
+    shared = Outlet(pool, Protection(8, lambda: now[0]), Sweeper(), lambda: now[0])
+    direct = DirectCarrier(shared, b"", Credentials.CALLER, b"x")
+    streams = [direct.open_stream(request(), relay) for _ in range(5)]
+    now[0] += 2
+    for stream in streams:
+        stream.reset(ErrorCode.DEADLINE)
+    with pytest.raises(Refused) as refused:
+        direct.open_stream(request(), relay)
+
+    assert refused.value.problem.slug.name == "jira_unavailable"
+    assert shared.protection.in_flight == 0
+
+
+def test_a_head_that_cannot_be_sent_after_waiting_is_told_and_gives_its_place_back(pool, relay):
+    direct = DirectCarrier(outlet(pool, maximum=1), b"", Credentials.CALLER, b"x")
+    direct.open_stream(request(), Relay())
+    first = pool.receiver
+    direct.open_stream(request(), relay)
+    pool.failing = UnsendableHead("a line break")
+    first.on_end([])
+
+    assert relay.heard[0][:2] == (ErrorCode.BAD_REQUEST, Progress.NOT_SENT)
+    assert (direct.streams, direct.protection.in_flight) == (0, 0)
