@@ -3,16 +3,22 @@
 An agent name may have several instances (active-active), each with several links.
 """
 
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from certs.certificates import AgentCertificate
 from certs.identity import AgentIdentity
 from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import Pairs, RequestHead
 from tunnel.streams import Stream, StreamReceiver
+
+KNOWN_SETTINGS: Final = frozenset({b"jira-url", b"jira-base-url", b"jira-version", b"context-path"})
+MAX_SETTING: Final = 2048
+
+_CONTEXT_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9._~-]+)*")
 
 
 class RelayStream(Protocol):
@@ -110,14 +116,22 @@ class AgentLink:
     faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows this module
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
-        """Take news of the agent; what was derived from the old ones is forgotten."""
-        self.settings = {**self.settings, **settings}
+        """Take news of the agent, as far as they mean something; what was derived from the old ones is forgotten."""
+        news = {name: value for name, value in settings.items() if _is_sound(name, value)}
+        self.settings = {**self.settings, **news}
         self.faces = {}
 
     @property
     def identity(self) -> AgentIdentity:
         """Which agent, and which instance of it."""
         return self.certificate.identity
+
+
+def _is_sound(name: bytes, value: bytes) -> bool:
+    """Say whether a setting is one of ours, and small: an agent must not make us keep whatever it sends."""
+    if name not in KNOWN_SETTINGS or len(value) > MAX_SETTING:
+        return False
+    return name != b"context-path" or _CONTEXT_PATH.fullmatch(value) is not None
 
 
 class Registry:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from certs.identity import AgentIdentity
-from gateway.registry import AgentLink, Registry
+from gateway.registry import MAX_SETTING, AgentLink, Registry
 
 
 class FakeLink:
@@ -109,10 +109,24 @@ def test_settings_outlive_the_links(registry):
 
 def test_news_are_added_to_what_was_announced_and_drop_what_was_derived():
     link = agent_link()
-    link.announce({b"a": b"1", b"b": b"1"})
+    link.announce({b"jira-url": b"1", b"context-path": b"/1"})
     link.faces["hq", False] = object()
-    link.announce({b"b": b"2"})
-    assert (link.settings, link.faces) == ({b"a": b"1", b"b": b"2"}, {})
+    link.announce({b"context-path": b"/2"})
+    assert (link.settings, link.faces) == ({b"jira-url": b"1", b"context-path": b"/2"}, {})
+
+
+def test_an_agent_cannot_make_us_keep_whatever_it_sends():
+    link = agent_link()
+    for number in range(100):
+        link.announce({b"key-%d" % number: b"value", b"jira-url": b"x" * (MAX_SETTING + 1)})
+    assert link.settings == {}
+
+
+@pytest.mark.parametrize("path", [b"jira", b"/jira/", b"/a b", b'/"', b"/\r\n", b"/<b>"])
+def test_what_is_no_context_path_is_not_taken_for_one(path):
+    link = agent_link()
+    link.announce({b"context-path": path})
+    assert link.settings == {}
 
 
 def test_it_shows_how_many_links_each_agent_has(registry):
