@@ -163,12 +163,19 @@ class UpstreamSocket(asyncio.Protocol):
         if call is None:
             return
         call.is_over = True
-        if self._keep_alive and call.request_complete and not self._parser.surplus and not self._gone:
+        if self._is_clean and call.request_complete:
             self.resume()
             self._owner.socket_idle(self)
         else:
             self.abandon()
         call.receiver.on_end(trailers)
+
+    @property
+    def _is_clean(self) -> bool:
+        """Whether nothing of this call is left: what the server has not taken would go before the next request."""
+        if not self._keep_alive or self._parser.surplus or self._gone:
+            return False
+        return not self._transport.get_write_buffer_size()
 
     def _end(self) -> None:
         """The stream is over: complete for a body that ends so, a failure for any other call."""

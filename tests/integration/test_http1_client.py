@@ -328,6 +328,28 @@ def test_an_answer_before_the_request_is_complete_passes_and_closes_the_socket(r
     run(scenario())
 
 
+def test_an_answer_before_the_server_has_taken_the_request_passes_and_closes_the_socket(run):
+    written = asyncio.Event()
+
+    async def answer_unread(_, writer):
+        await written.wait()
+        writer.write(OK)
+
+    async def scenario():
+        async with Upstream(answer_unread) as upstream, pool_to(upstream.port) as pool:
+            size = 32 * 1024 * 1024
+            answer = get(pool, b"POST", size)
+            answer.call.write(b"x" * size)
+            answer.call.finish()
+            while not upstream.requests:
+                await asyncio.sleep(0.01)
+            written.set()
+            await answer.done
+            assert (answer.body, pool.idle, pool.active) == (b"ok", 0, 0)
+
+    run(scenario())
+
+
 def test_an_aborted_call_frees_the_server_at_once_and_hears_nothing(run):
     gone = asyncio.Event()
 
