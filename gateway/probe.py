@@ -201,6 +201,6 @@ def _login_check(answer: ProbeAnswer, connection: ConnectionEntry) -> Check:
 def _user_name(body: bytes) -> str:
     try:
         user = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "?"
     return str(user.get("name") or user.get("accountId") or "?") if isinstance(user, dict) else "?"

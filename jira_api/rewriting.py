@@ -22,7 +22,7 @@ _OUTDATED = frozenset({
 })  # fmt: skip
 _LOCATIONS = frozenset({b"location", b"content-location"})
 _GZIP_QUALITY = re.compile(rb"(?:x-)?gzip\s*(?:;\s*q\s*=\s*([0-9.]*))?", re.IGNORECASE)
-_MAX_PLANS = 1024
+_MAX_PLANS = 128  # of up to 64 KiB each, when a server makes up names
 
 
 @dataclass(frozen=True, slots=True)

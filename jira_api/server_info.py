@@ -11,6 +11,7 @@ from typing import Any
 from jira_api.origins import parse_origin
 
 MAX_SERVER_INFO_BYTES = 64 * 1024
+MAX_TEXT = 1024  # characters of one field: they are logged, shown and announced
 
 
 class InvalidServerInfo(Exception):
@@ -70,8 +71,10 @@ def _read_object(body: bytes) -> dict[str, Any]:
 
 
 def _text(document: dict[str, Any], key: str) -> str:
+    """Return a field's text, "" for one that is no line of text: too long, or with what cannot be printed."""
     value = document.get(key)
-    return value.strip() if isinstance(value, str) else ""
+    text = value.strip() if isinstance(value, str) else ""
+    return text if len(text) <= MAX_TEXT and text.isprintable() else ""
 
 
 def _version_numbers(value: object, version: str) -> tuple[int, ...]:

@@ -35,6 +35,14 @@ def test_an_unknown_version_is_empty(version):
     assert parse_server_info(b'{"baseUrl":"http://j","version":%s}' % version.encode()).version_numbers == ()
 
 
+@pytest.mark.parametrize("text", [r"\ud800", r"\u001b[31m", r"a\nb", "9" * 1025])
+def test_a_text_that_is_no_line_of_text_is_left_out(text):
+    info = parse_server_info(b'{"baseUrl":"http://j","version":"%b","serverTitle":"%b"}' % ((text.encode(),) * 2))
+    assert (info.version, info.title) == ("", "")
+    with pytest.raises(InvalidServerInfo):
+        parse_server_info(b'{"baseUrl":"http://j/%b"}' % text.encode())
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
