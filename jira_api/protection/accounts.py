@@ -12,8 +12,8 @@ from jira_api.logins import LoginVerdict
 
 PROOF_SECONDS: Final = 600.0
 """For how long a login that was accepted counts as right."""
-TRIAL_SECONDS: Final = 3.0
-"""After this long without an outcome the others go too: a refusal comes fast, and this may be a long upload."""
+TRIAL_SECONDS: Final = 0.5
+"""After this long without an outcome the others go too: a refusal comes fast, and this may be a search or an upload."""
 MAX_ACCOUNTS: Final = 1024
 
 

