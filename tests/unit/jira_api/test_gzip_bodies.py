@@ -57,7 +57,9 @@ def test_a_cut_body_is_an_error_and_not_an_end():
     assert failure.value.reason == "its gzip data is cut"
 
 
-@pytest.mark.parametrize("coded", [b"plain text", gzip.compress(b"hello", mtime=0)[:-4] + b"0000", b"\x1f\x8b\x07" + bytes(9)])
+@pytest.mark.parametrize(
+    "coded", [b"plain text", gzip.compress(b"hello", mtime=0)[:-4] + b"0000", b"\x1f\x8b\x07" + bytes(9)]
+)
 def test_damage_is_an_error(coded):
     with pytest.raises(BodyUnreadable) as failure:
         rewrite(coded, 100)
