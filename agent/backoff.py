@@ -15,6 +15,8 @@ LONG_OUTAGE_SECONDS = 660.0
 """Ten minutes and a margin: the last dial of an outage of ten minutes may take its whole deadline to fail."""
 LONG_OUTAGE_CEILING_SECONDS = 60.0
 STABLE_SECONDS = 60.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
+"""A gateway may ask for more, but must not be able to send an agent away for good."""
 SLOW_SECONDS = (60.0, 120.0)
 """Range of waits after a refusal that a person has to resolve, such as a rejected certificate."""
 
@@ -33,15 +35,15 @@ class Backoff:
         self.opened_at = now
 
     def failed(self, now: float, *, retry_after: float = 0.0) -> float:
-        """Return the seconds to wait after a failed dial or a lost link; never less than `retry_after`."""
+        """Return the seconds to wait after a failed dial or a lost link; not less than `retry_after`, up to an hour."""
         self._note_failure(now)
-        return retry_after + self.dice() * self._ceiling(now)
+        return min(retry_after, MAX_RETRY_AFTER_SECONDS) + self.dice() * self._ceiling(now)
 
     def refused(self, now: float, *, retry_after: float = 0.0) -> float:
         """Return the seconds to wait after a refusal that will not end by itself."""
         self._note_failure(now)
         shortest, longest = SLOW_SECONDS
-        return max(retry_after, shortest + self.dice() * (longest - shortest))
+        return max(min(retry_after, MAX_RETRY_AFTER_SECONDS), shortest + self.dice() * (longest - shortest))
 
     def _note_failure(self, now: float) -> None:
         was_stable = self.opened_at is not None and now - self.opened_at >= STABLE_SECONDS

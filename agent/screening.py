@@ -135,9 +135,10 @@ def _authorization(headers: Headers) -> bytes | None:
 
 def _unreadable(head: StreamHead) -> str | None:
     """Return why Jira might read this registration's body otherwise than we do."""
-    fields = {name.lower(): value for name, value in head.headers}
-    if b"content-encoding" in fields:
+    fields = [(name.lower(), value) for name, value in head.headers]
+    if any(name == b"content-encoding" for name, _ in fields):
         return "a webhook registration must not be compressed"
-    if not _JSON.fullmatch(fields.get(b"content-type", b"")):
+    types = [value for name, value in fields if name == b"content-type"]
+    if len(types) != 1 or not _JSON.fullmatch(types[0]):  # of two, Jira takes the first and others the last
         return "a webhook registration must be application/json in UTF-8"
     return None

@@ -2,7 +2,7 @@
 
 import random
 
-from agent.backoff import SLOW_SECONDS, Backoff
+from agent.backoff import MAX_RETRY_AFTER_SECONDS, SLOW_SECONDS, Backoff
 
 
 def highest(delay_factor=0.999_999):
@@ -57,6 +57,12 @@ def test_a_second_failure_after_a_stable_link_is_still_part_of_the_new_outage():
     backoff.failed(100.0)
 
     assert round(backoff.failed(101.0)) == 4
+
+
+def test_no_gateway_can_send_an_agent_away_for_good():
+    asked = 2.0**32 / 1000
+    assert Backoff(dice=lambda: 0.0).failed(0.0, retry_after=asked) == MAX_RETRY_AFTER_SECONDS
+    assert Backoff(dice=lambda: 0.0).refused(0.0, retry_after=asked) == MAX_RETRY_AFTER_SECONDS
 
 
 def test_retry_after_is_obeyed_and_jittered_on_top():

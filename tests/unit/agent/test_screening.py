@@ -162,6 +162,8 @@ def test_a_webhook_registration_is_cleared_only_for_a_check_of_its_body():
         [(b"Content-Type", b"text/plain")],
         [(b"Content-Type", b"application/json;charset=utf-16")],
         [*JSON, (b"Content-Encoding", b"gzip")],
+        [(b"Content-Type", b"application/xml"), *JSON],
+        [*JSON, (b"content-type", b"application/xml")],
     ],
 )
 def test_a_registration_that_jira_might_read_otherwise_is_refused(headers):
