@@ -15,7 +15,7 @@ from http1.client import Call
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
 from http1.messages import Headers, ResponseHead
 from http1.target import Target
-from jira_api.headers import response_headers
+from jira_api.headers import request_headers, response_headers
 from jira_api.logins import LoginVerdict
 from jira_api.protection.protection import QUEUE_SECONDS, Admission
 from jira_api.protection.rate_limits import with_retry_after
@@ -192,7 +192,7 @@ class Carriage:
         self._after_write(call)
 
     def _finish(self, call: Call, trailers: Headers) -> None:
-        call.finish(trailers)
+        call.finish(request_headers(trailers, caller_credentials=False))
         self._answer.sent_at = self._jira.clock()
         self.touch()
 

@@ -27,6 +27,7 @@ from http1.messages import RequestHead as JiraRequest
 from http1.messages import ResponseHead as JiraAnswer
 from http1.sweep import NEVER, Sweeper
 from http1.target import Target
+from jira_api.headers import request_headers
 from jira_api.logins import LoginVerdict
 from jira_api.protection.accounts import Account
 from jira_api.protection.protection import QUEUE_SECONDS, Admission, Protection
@@ -196,7 +197,7 @@ class DirectStream:
         if self.is_closed:
             return
         self._has_ended_body = True
-        self._trailers = trailers or []
+        self._trailers = request_headers(trailers or [], caller_credentials=False)
         if self._call is not None:
             self._call.finish(self._trailers)
             self._sent_at = self._outlet.clock()

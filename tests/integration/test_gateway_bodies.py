@@ -98,12 +98,13 @@ async def test_answers_without_a_body_stay_without(caller, jira, status):
     assert answer.header("Transfer-Encoding") is None
 
 
-async def test_trailers_of_a_request_are_carried_or_dropped_and_harm_nothing(caller, jira):
+async def test_trailers_of_a_request_harm_nothing_and_are_no_way_past_the_list_of_headers(caller, jira):
     async with caller.open("POST", ECHO, [("Transfer-Encoding", "chunked"), ("Trailer", "X-Sum")]) as waiting:
-        waiting.writer.write(b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n")
+        waiting.writer.write(b"3\r\nabc\r\n0\r\nX-Sum: 1\r\nRemote-User: admin\r\n\r\n")
         answer = await waiting.answer()
 
     assert answer.json()["body"]["size"] == 3
+    assert jira.requests[-1].trailers == []
 
 
 async def test_sixty_four_requests_of_a_second_take_a_second(caller, jira):
