@@ -25,6 +25,8 @@ ENROLL_PATH = "/enroll/v1"
 TRIES_PER_SECOND = 5 / 60
 BURST = 5
 VISIT_SECONDS = 10.0
+MAX_VISITS = 64
+"""At once: each is over in milliseconds, and a stranger may hold one for ten seconds and a message's memory."""
 
 
 class EnrollmentDesk:
@@ -34,17 +36,27 @@ class EnrollmentDesk:
         self._store = store
         self._authority = authority
         self._tries = Rates(burst=BURST)
+        self._visits = 0
 
     def __repr__(self) -> str:
-        return f"<EnrollmentDesk {self._tries!r}>"
+        return f"<EnrollmentDesk {self._visits} visits, {self._tries!r}>"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next visitor has to come again."""
+        return self._visits >= MAX_VISITS
 
     async def serve(self, websocket: ServerConnection, peer: str) -> None:
         """Serve one visitor, for at most ten seconds."""
-        with suppress(ConnectionClosed, TimeoutError):
-            async with asyncio.timeout(VISIT_SECONDS):
-                await websocket.send(self._authority.pem)
-                message = await websocket.recv()
-                await websocket.send(await self._answer(message, peer))
+        self._visits += 1
+        try:
+            with suppress(ConnectionClosed, TimeoutError):
+                async with asyncio.timeout(VISIT_SECONDS):
+                    await websocket.send(self._authority.pem)
+                    message = await websocket.recv()
+                    await websocket.send(await self._answer(message, peer))
+        finally:
+            self._visits -= 1
 
     async def _answer(self, message: bytes | str, peer: str) -> bytes:
         if self._tries.take(peer, TRIES_PER_SECOND, monotonic()):

@@ -115,7 +115,7 @@ class TunnelListener:
     def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if path == ENROLL_PATH:
-            return None
+            return _try_later(websocket, 1) if self._desk.is_full else None
         if path != TUNNEL_PATH:
             return websocket.respond(HTTPStatus.NOT_FOUND, "There is nothing here.\n")
         certificate = _certificate(websocket)
@@ -126,9 +126,7 @@ class TunnelListener:
             return websocket.respond(HTTPStatus.FORBIDDEN, "certificate_revoked\n")
         wait = self._opens.take("", OPENS_PER_SECOND, monotonic())
         if wait or self.is_draining:
-            response = websocket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try_later\n")
-            response.headers["Retry-After"] = "1" if self.is_draining else str(1 + int(wait))
-            return response
+            return _try_later(websocket, 1 if self.is_draining else 1 + int(wait))
         return None
 
     async def _serve(self, websocket: ServerConnection) -> None:
@@ -163,6 +161,12 @@ class TunnelListener:
         identity = certificate.identity
         recorded = self._directory.revoked(identity.name, identity.instance, serial_hex(certificate.serial))
         return recorded or self._denied.denies(certificate)
+
+
+def _try_later(websocket: ServerConnection, seconds: int) -> Response:
+    response = websocket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try_later\n")
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _certificate(websocket: ServerConnection) -> AgentCertificate | None:

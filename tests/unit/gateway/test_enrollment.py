@@ -1,5 +1,6 @@
 """The enrolment desk: the CA for everybody, a certificate for a good code, one word for everything else."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +13,25 @@ from certs.enrollment import MAX_REQUEST_BYTES, EnrollmentGrant, EnrollmentReque
 from certs.errors import EnrollmentRefused
 from certs.keys import make_key
 from gateway.certificate_authority import CertificateAuthority, invite
-from gateway.enrollment import BURST, EnrollmentDesk
+from gateway.enrollment import BURST, MAX_VISITS, EnrollmentDesk
 from gateway.sealing import SecretKey
 from gateway.store import open_store
 
 KEY = SecretKey(SecretStr("k" * 40))
+
+
+class Lingerer:
+    """A visitor that says nothing until it is told to go."""
+
+    def __init__(self):
+        self.leaves = asyncio.Event()
+
+    async def send(self, message):
+        del message
+
+    async def recv(self):
+        await self.leaves.wait()
+        raise ConnectionClosedOK(None, None)
 
 
 class Visitor:
@@ -72,6 +87,19 @@ def reason(answer):
     with pytest.raises(EnrollmentRefused) as refused:
         EnrollmentGrant.from_json(answer)
     return refused.value.reason.name
+
+
+async def test_the_desk_is_full_while_as_many_visitors_as_there_may_be_stay(desk):
+    visitors = [Lingerer() for _ in range(MAX_VISITS)]
+    async with asyncio.TaskGroup() as tasks:
+        for visitor in visitors:
+            assert not desk.is_full
+            tasks.create_task(desk.serve(visitor, "10.0.0.1"))
+            await asyncio.sleep(0)
+        assert desk.is_full
+        for visitor in visitors:
+            visitor.leaves.set()
+    assert not desk.is_full
 
 
 async def test_the_first_visit_gets_the_ca_and_tells_nothing(desk, authority):
