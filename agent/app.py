@@ -218,7 +218,7 @@ def check(settings: AgentSettings) -> None:
 
 async def main(settings: AgentSettings, read_settings: Callable[[], AgentSettings]) -> None:
     """Run the agent until SIGTERM or SIGINT; raises `CommandFailed` when it cannot."""
-    ensure_state_directory(settings.state_dir)
+    ensure_state_directory(settings.state_dir, settings.prefix)
     agent = Agent(settings, read_settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

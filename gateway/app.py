@@ -281,7 +281,7 @@ class Gateway:
 def main(settings: GatewaySettings) -> int:
     """Run the gateway until it is told to stop; raises `CommandFailed` when it cannot start."""
     logs.configure(settings.log_level, settings.log_format)
-    ensure_state_directory(settings.state_dir)
+    ensure_state_directory(settings.state_dir, settings.prefix)
     migrate_apart(database_path(settings.state_dir, settings.database_url))
     loop.run(_serve(settings))
     return OK

@@ -48,13 +48,20 @@ def _url(schemes: tuple[str, ...], example: str) -> AfterValidator:
             port = parts.port
         except ValueError:
             raise ValueError(problem) from None
-        if parts.scheme not in schemes or not parts.hostname or parts.username or parts.query or parts.fragment:
+        if parts.scheme not in schemes or not _is_host(parts.hostname) or "@" in parts.netloc:
+            raise ValueError(problem)
+        if parts.query or parts.fragment:
             raise ValueError(problem)
         if parts.path.strip("/") or port == 0:
             raise ValueError(f"has a path; only scheme, host and port belong here: {example}")
         return text.rstrip("/")
 
     return AfterValidator(check)
+
+
+def _is_host(host: str | None) -> bool:
+    """Tell a host name or an IP address (urlsplit has lowered it) from what only a URL parser puts up with."""
+    return bool(host) and set(host or "") <= _HOST_NAME_CHARACTERS | set("_:")
 
 
 def _domain(text: str | None) -> str | None:

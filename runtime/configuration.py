@@ -153,7 +153,7 @@ def _refuse_unknown(cls: type[ProgramSettings], ours: Mapping[str, str], secrets
     known |= {cls.prefix + name.upper() + "_FILE" for name in secrets}
     for variable in sorted(set(ours) - known):
         close = difflib.get_close_matches(variable, known, n=1, cutoff=0.6)
-        fix = f"did you mean {close[0]}?" if close else "remove it, or see --help for the variables there are"
+        fix = f"did you mean {close[0]}?" if close else "remove it, or correct its name"
         raise ConfigurationError(variable, "is not a variable of this program", fix)
 
 
@@ -200,4 +200,11 @@ def _first_problem(cls: type[ProgramSettings], errors: list[ErrorDetails]) -> Co
     if error["type"] == "missing":
         return ConfigurationError(cls.prefix + where, "is not set", "set it in the environment or the --env-file")
     problem, _, fix = str(raised or error["msg"]).partition("; ")
-    return ConfigurationError(cls.prefix + where, problem, fix or "see --help for what it may hold")
+    return ConfigurationError(cls.prefix + where, problem, fix or _meaning(cls, where.lower()))
+
+
+def _meaning(cls: type[ProgramSettings], name: str) -> str:
+    """Say what the field holds, for a problem that pydantic found and whose fix it does not know."""
+    field = cls.model_fields.get(name)
+    meaning = field.description if field is not None else None
+    return f"it is for: {meaning}" if meaning else "correct it"

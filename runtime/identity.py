@@ -7,7 +7,7 @@ import os
 import pwd
 from pathlib import Path
 
-from runtime.exits import UNAVAILABLE, CommandFailed
+from runtime.configuration import ConfigurationError
 
 
 def act_as_owner(directory: Path) -> None:
@@ -28,16 +28,17 @@ def actor() -> str:
     return _name_of(os.getuid())
 
 
-def ensure_state_directory(directory: Path) -> None:
-    """Create `directory` with mode 0700 when it is missing; raises `CommandFailed` when that is refused."""
+def ensure_state_directory(directory: Path, prefix: str) -> None:
+    """Create `directory` with mode 0700 when it is missing.
+
+    Raises `ConfigurationError`, which names `<prefix>STATE_DIR`, when that is refused or something else is there.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise CommandFailed(
-            f"state directory {directory} cannot be made ({reason}); create it or choose another *_STATE_DIR",
-            UNAVAILABLE,
-        ) from None
+        problem = f"{directory} cannot be made ({reason})"
+        raise ConfigurationError(f"{prefix}STATE_DIR", problem, "create this directory or name another") from None
 
 
 def _groups_of(uid: int, gid: int) -> list[int]:

@@ -43,7 +43,7 @@ def enroll(
     settings = read_settings(env_file)
     parsed = _read_code(code, settings)
     act_as_owner(settings.state_dir)
-    ensure_state_directory(settings.state_dir)
+    ensure_state_directory(settings.state_dir, settings.prefix)
     granted = asyncio.run(enroll_machine(parsed, settings.state_dir, make_route(settings), user_agent()))
     identity, expires = granted.identity, granted.not_after
     if as_json:

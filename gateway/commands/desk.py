@@ -89,7 +89,7 @@ def enter(env_file: Path | None) -> Visit:
     """
     who = f"cli:{actor()}"  # before the change of user: the trail names the person
     settings = load(GatewaySettings, env_file=env_file)
-    ensure_state_directory(settings.state_dir)
+    ensure_state_directory(settings.state_dir, settings.prefix)
     act_as_owner(settings.state_dir)
     return Visit(settings, who)
 

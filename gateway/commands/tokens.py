@@ -131,7 +131,7 @@ async def _rows(desk: "Desk") -> list[dict[str, Any]]:
 def _print_token(made: "NewSecret", *, as_json: bool) -> None:
     secret = made.secret.get_secret_value()
     if as_json:
-        return print_json({"name": made.name, "token": secret, "expires_at": made.expires_at})
+        return print_json({"name": made.name, "token": secret})
     until = "never expires" if made.expires_at is None else f"expires {text(made.expires_at)}"
     say(f"The token {made.name} is shown once and {until}:")
     return put(secret)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sqlite3
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -278,10 +279,11 @@ def test_a_token_with_every_limit(seeded):
     made = seeded.json("tokens", "create", "ci", "--connection", "main", *words)
     row = seeded.json("tokens", "list")[0]
 
+    assert set(made) == {"name", "token"}
     assert (made["name"], made["token"][:4]) == ("ci", "jtg_")
     assert row["connections"] == ["main"]
     assert (row["read_only"], row["scopes"], row["rate"], row["state"]) == (True, ["call", "events"], "10/s", "active")
-    assert row["expires_at"] == made["expires_at"]
+    assert datetime.fromisoformat(row["expires_at"]) - datetime.fromisoformat(row["created_at"]) == timedelta(days=30)
     assert not {"secret_hash", "previous_hash"} & set(row)
 
 

@@ -47,6 +47,8 @@ def test_with_certificate_files_callers_use_tls():
     ("variables", "variable"),
     [
         ({"API_LISTEN": "0.0.0.0:80"}, "JIRA_GATEWAY_API_LISTEN"),
+        ({"PUBLIC_URL": "https://gw example"}, "JIRA_GATEWAY_PUBLIC_URL"),
+        ({"PUBLIC_URL": "https://@gw.example"}, "JIRA_GATEWAY_PUBLIC_URL"),
         ({"API_LISTEN": "0.0.0.0:80", "API_PLAINTEXT": "1"}, "JIRA_GATEWAY_PUBLIC_URL"),
         ({"TUNNEL_LISTEN": "0.0.0.0:8443"}, "JIRA_GATEWAY_TUNNEL_URL"),
         ({"API_CERT_FILE": "/c"}, "JIRA_GATEWAY_API_KEY_FILE"),

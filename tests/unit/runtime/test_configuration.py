@@ -18,7 +18,7 @@ class Settings(ProgramSettings):
 
     jira_url: str | None = None
     jira_token: SecretStr | None = None
-    count: int = Field(3, ge=1, le=9)
+    count: int = Field(3, ge=1, le=9, description="how many there are")
     level: Literal["info", "debug"] = "info"
     enabled: bool = False
 
@@ -186,6 +186,11 @@ def test_a_secret_file_that_cannot_be_used_is_named(tmp_path, content):
 )
 def test_a_wrong_value_is_told_with_its_variable_and_never_with_itself(name, value):
     assert fails({f"TEST_AGENT_{name}": value}).variable == f"TEST_AGENT_{name}"
+
+
+def test_a_wrong_value_without_a_fix_of_its_own_is_told_what_the_variable_is_for():
+    assert fails({"TEST_AGENT_COUNT": "many"}).fix == "it is for: how many there are"
+    assert fails({"TEST_AGENT_LEVEL": "loud"}).fix == "correct it"
 
 
 def test_a_variable_that_is_missing_is_named():

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from runtime import identity
-from runtime.exits import UNAVAILABLE, CommandFailed
+from runtime.configuration import ConfigurationError
+from runtime.exits import CONFIGURATION
 from runtime.identity import act_as_owner, actor, ensure_state_directory
 
 
@@ -56,14 +57,15 @@ def test_the_actor_is_a_name_or_a_number(monkeypatch):
 
 def test_the_state_directory_is_private_and_made_once(tmp_path):
     path = tmp_path / "a" / "state"
-    ensure_state_directory(path)
-    ensure_state_directory(path)
+    ensure_state_directory(path, "JIRA_X_")
+    ensure_state_directory(path, "JIRA_X_")
     assert path.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_state_directory_that_cannot_be_made_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CommandFailed) as failure:
-        ensure_state_directory(tmp_path / "file" / "state")
-    assert failure.value.status == UNAVAILABLE
+    with pytest.raises(ConfigurationError) as failure:
+        ensure_state_directory(tmp_path / "file" / "state", "JIRA_X_")
+    assert failure.value.status == CONFIGURATION
+    assert failure.value.variable == "JIRA_X_STATE_DIR"
     assert "\n" not in failure.value.line
