@@ -16,6 +16,8 @@ from gateway.unacceptable import Unacceptable, literally
 
 MAX_TIMEOUT_SECONDS = 3600
 
+_PORTS = {"http": 80, "https": 443}
+
 Seal = Callable[[str], bytes]
 
 
@@ -64,6 +66,23 @@ def changed_connection(before: Connection, fields: ConnectionFields, seal: Seal)
     )
     _check(after)
     return after
+
+
+def takes_secret_elsewhere(before: Connection, fields: ConnectionFields) -> bool:
+    """Say whether a change would send the stored secret to another place than the one that it was given for.
+
+    Whoever may change a connection but never saw its secret could read it there. Raises Unacceptable.
+    """
+    if before.sealed_secret is None or fields.secret is not None or fields.credentials is not None:
+        return False  # there is none, or the old one goes
+    if fields.via is not None and fields.via != before.via:
+        return True
+    return fields.base_url is not None and _origin(read_base_url(fields.base_url)) != _origin(before.base_url or "")
+
+
+def _origin(base_url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(base_url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def read_base_url(text: str) -> str:

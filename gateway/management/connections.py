@@ -4,13 +4,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from gateway.connection_rules import ConnectionFields
+from gateway.connection_rules import ConnectionFields, takes_secret_elsewhere
 from gateway.errors import NOT_FOUND
 from gateway.management import models, reports
 from gateway.management.office import Visit
 from gateway.management.problems import declined
 from gateway.operations import connections
 from gateway.store import Connection
+from gateway.unacceptable import Unacceptable
 from runtime.exits import CommandFailed
 
 
@@ -32,8 +33,14 @@ async def get(visit: Visit) -> models.ConnectionDetails:
 
 
 async def update(visit: Visit) -> models.ConnectionView:
-    """Change a connection."""
-    return _view(await connections.update(visit.desk, visit.name, _fields(visit.body)))
+    """Change a connection; a stored secret goes nowhere else than where it was meant to go.
+
+    The commands need no such rule: whoever runs them can read the gateway's secret key.
+    """
+    fields = _fields(visit.body)
+    if takes_secret_elsewhere(await connections.find(visit.desk, visit.name), fields):
+        raise Unacceptable("secret", "{secret} must be given again: the stored one is for the Jira at the old address")
+    return _view(await connections.update(visit.desk, visit.name, fields))
 
 
 async def remove(visit: Visit) -> None:

@@ -61,7 +61,7 @@ class ConnectionChange(Asked):
     """What is to be different about a connection; what is left out stays.
 
     Another `via` drops the old base_url and ca_pem. New `credentials` are given whole: a username or secret that is
-    not given again is gone.
+    not given again is gone. Another `via`, or a base_url of another host, needs the `secret` again.
     """
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})

@@ -197,6 +197,27 @@ async def test_a_change_touches_only_what_it_names(admin):
     assert replaced == changed | {"credentials": "caller", "username": None, "has_secret": False}
 
 
+async def test_a_stored_secret_cannot_be_sent_elsewhere_by_who_never_saw_it(admin):
+    there = "https://192.0.2.1"  # an address that is never dialled
+    fields = {"name": "kept", "via": "direct", "base_url": f"{there}/a", "credentials": "gateway", "secret": "hunter2"}
+    await admin.must("POST", "/connections", fields)
+    elsewhere = [
+        {"base_url": "https://192.0.2.2/a"},
+        {"base_url": f"{there}:8443/a"},
+        {"base_url": "http://192.0.2.1/a"},
+        {"via": "hq"},
+        {"base_url": "https://192.0.2.2", "username": "bot"},
+    ]
+    for change in elsewhere:
+        answer = await admin.ask("PATCH", "/connections/kept", change)
+        assert (answer.status, answer.json()["errorMessages"]) == (
+            400, ["secret must be given again: the stored one is for the Jira at the old address."]
+        )  # fmt: skip
+    await admin.must("PATCH", "/connections/kept", {"base_url": f"{there}:443/b"})
+    for change in elsewhere[:4]:
+        await admin.must("PATCH", "/connections/kept", change | {"secret": "another"})
+
+
 async def test_a_secret_is_in_no_answer_and_not_in_the_trail(admin):
     secret = "correct-horse-battery"
     fields = {"name": "sealed", "via": "hq", "credentials": "gateway", "secret": secret}
