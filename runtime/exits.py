@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import typer
 
+from runtime.terminal import printable
+
 OK = 0
 DENIED = 1
 USAGE = 2
@@ -39,7 +41,7 @@ def run_command(app: typer.Typer, program: str, arguments: Sequence[str] | None 
     try:
         result = command.main(args=words, prog_name=program, standalone_mode=False)
     except CommandFailed as failure:
-        sys.stderr.write(f"{program}: {failure.line}\n")
+        sys.stderr.write(f"{program}: {printable(failure.line)}\n")
         return failure.status
     except typer.TyperException as wrong:  # usage: shows itself, with the command's own help line
         show = getattr(wrong, "show", None)

@@ -9,6 +9,8 @@ import sys
 
 import structlog
 
+from runtime.terminal import printable
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -19,6 +21,7 @@ def configure(level: str = "info", style: str = "auto") -> None:
     a terminal).
     """
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    for_people: list[structlog.typing.Processor] = [] if as_json else [_printable]  # JSON escapes by itself
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(default=str)
         if as_json
@@ -29,6 +32,7 @@ def configure(level: str = "info", style: str = "auto") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *for_people,
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -40,3 +44,11 @@ def configure(level: str = "info", style: str = "auto") -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     for name in ("websockets", "aiohttp.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _printable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Take out of the fields what a terminal would obey."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value)
+    return event

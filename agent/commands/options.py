@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime.terminal import printable
+
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
 
@@ -43,12 +45,12 @@ def read_settings(env_file: Path | None) -> "AgentSettings":
 
 def put(line: str) -> None:
     """Print one line of a result."""
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{printable(line)}\n")
 
 
 def tell(line: str) -> None:
     """Print one line for the person, beside the result."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:

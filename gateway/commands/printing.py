@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from runtime.terminal import printable
+
 Fields = Mapping[str, Any]
 
 
@@ -36,12 +38,12 @@ def print_fields(fields: Fields) -> None:
 
 def put(line: str) -> None:
     """Print one line of the result; a secret has it for itself, so that a script can read it."""
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable(line) + "\n")
 
 
 def say(prose: str) -> None:
     """Tell the person something that is not the result."""
-    sys.stderr.write(prose + "\n")
+    sys.stderr.write(printable(prose) + "\n")
 
 
 def text(value: object) -> str:

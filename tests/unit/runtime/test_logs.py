@@ -57,3 +57,11 @@ def test_the_console_format_is_for_people(capsys):
     logs.configure("info", "console")
     structlog.get_logger().info("gateway_ready")
     assert "gateway_ready" in capsys.readouterr().err
+
+
+def test_no_field_commands_the_terminal_of_who_reads_along(capsys):
+    logs.configure("info", "console")
+    structlog.get_logger().info("x", reason="a\x1b]0;owned\x07", other="two words\x1b[2J")
+    line = capsys.readouterr().err
+    assert "\x1b" not in line
+    assert "\x07" not in line
