@@ -95,6 +95,19 @@ async def test_opens_are_paced_and_told_when_to_come_back(stack, monkeypatch):
     assert 90 < int(response.headers["Retry-After"]) <= 101
 
 
+async def test_visitors_to_a_full_enrolment_desk_are_told_to_come_back(stack, monkeypatch):
+    monkeypatch.setattr("gateway.enrollment.MAX_VISITS", 1)
+    lingering = await dial(stack, "/enroll/v1", context_of(stack))
+    await lingering.recv()
+
+    status, response = await refused(stack, "/enroll/v1", context_of(stack))
+
+    assert (status, response.headers["Retry-After"]) == (HTTPStatus.SERVICE_UNAVAILABLE, "1")
+    await lingering.close()
+    await until(lambda: not stack.gateway.tunnel._desk.is_full)
+    await (await dial(stack, "/enroll/v1", context_of(stack))).close()
+
+
 async def test_a_stopping_gateway_takes_no_new_agents(stack):
     stack.gateway.tunnel.is_draining = True
     async with FakeJira() as jira:
