@@ -27,6 +27,7 @@ _STATUS_LINES: Final[dict[int, bytes]] = {
     if status >= 200
 }
 _MAX_KNOWN_NAMES: Final = 1024
+_MAX_KNOWN_LENGTH: Final = 64  # a server may make up names of 64 KiB
 _known_names: set[bytes] = set()  # names that passed _check_name before: nearly all that ever come
 
 
@@ -104,5 +105,5 @@ def _check_name(name: bytes) -> None:
     lowered = name.lower()
     if not TOKEN.fullmatch(name) or lowered in HOP_BY_HOP or lowered in LOOK_ALIKES:
         raise UnsendableHead(f"{name[:64]!r} cannot be sent as a field name")
-    if len(_known_names) < _MAX_KNOWN_NAMES:
+    if len(_known_names) < _MAX_KNOWN_NAMES and len(name) <= _MAX_KNOWN_LENGTH:
         _known_names.add(name)

@@ -46,7 +46,7 @@ class LoginVerdict(Enum):
 
 BY_SLUG = {verdict.slug: verdict for verdict in reversed(LoginVerdict)}
 
-_MAX_PLANS = 1024
+_MAX_PLANS = 128  # of up to 64 KiB each, when a server makes up names
 _ANONYMOUS = b"anonymous"
 _HTML = re.compile(rb"\s*(?:text/html|application/xhtml\+xml)\s*(?:;|\Z)", re.IGNORECASE)
 _JSON = re.compile(rb"\s*application/(?:[^;]*\+)?json\s*(?:;|\Z)", re.IGNORECASE)

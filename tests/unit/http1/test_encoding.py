@@ -2,6 +2,7 @@
 
 import pytest
 
+from http1 import encoding
 from http1.encoding import encode_chunk, encode_last_chunk, encode_request, encode_response, response_framing
 from http1.errors import UnsendableHead
 from http1.messages import NO_BODY, STREAMED, RequestHead
@@ -102,3 +103,10 @@ def test_chunks_and_their_end():
     assert b"".join(encode_chunk(b"x" * 26)) == b"1a\r\n" + b"x" * 26 + b"\r\n"
     assert encode_last_chunk() == b"0\r\n\r\n"
     assert encode_last_chunk([(b"A", b"1"), (b"Cookie", b"2")]) == b"0\r\nA: 1\r\n\r\n"
+
+
+def test_only_names_of_ordinary_length_are_remembered():
+    long, short = b"X-" + b"y" * 60_000, b"X-Ordinary-Name"
+    encode_response(200, [(long, b"1"), (short, b"2")], [])
+    assert short in encoding._known_names
+    assert long not in encoding._known_names
