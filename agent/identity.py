@@ -51,7 +51,8 @@ class Identity:
         Raises:
             CertsError: a file is missing, exposed, or does not fit the other.
         """
-        return agent_context(read_public(self.directory / CA_FILE), self.directory / IDENTITY_FILE)
+        bundle = self.directory / CA_FILE
+        return agent_context(read_public(bundle), self.directory / IDENTITY_FILE, bundle)
 
 
 def is_enrolled(directory: Path) -> bool:
@@ -65,7 +66,7 @@ def read_identity(directory: Path) -> Identity:
     Raises:
         CertsError: a file is missing, exposed to other users, or not what it should be.
     """
-    certificate = read_certificates(read_private(directory / IDENTITY_FILE))[0]
+    certificate = read_certificates(read_private(directory / IDENTITY_FILE), directory / IDENTITY_FILE)[0]
     address = read_public(directory / GATEWAY_FILE).decode("utf-8", "replace").strip()
     try:
         gateway = GatewayAddress.parse(address)

@@ -179,7 +179,7 @@ def show(
     from certs.certificates import read_certificates  # noqa: PLC0415  # see the top of the file
     from certs.files import read_public  # noqa: PLC0415  # see the top of the file
 
-    return _print_all(read_certificates(read_public(path)), None, as_json=as_json)
+    return _print_all(read_certificates(read_public(path), path), None, as_json=as_json)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ keep them. Never imported by the agent (tests/test_architecture.py): the custome
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -57,15 +58,15 @@ def create_authority(now: datetime, lifetime: timedelta | None = None) -> Author
     return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
-def restore_authority(bundle_pem: bytes, key: PrivateKey) -> Authority:
-    """Put a stored CA together again: the certificate of the bundle that belongs to the key.
+def restore_authority(bundle_pem: bytes, key: PrivateKey, source: Path | str = "the CA bundle") -> Authority:
+    """Put a stored CA together again: the certificate of the bundle that belongs to the key. Errors name the `source`.
 
     Raises:
         CertificateRejected: the PEM is malformed.
         AuthorityUnfit: no CA certificate in it belongs to the key.
     """
     own = public_der(key.public_key())
-    for certificate in read_certificates(bundle_pem):
+    for certificate in read_certificates(bundle_pem, source):
         if is_ca(certificate) and public_der(certificate.public_key()) == own:
             return Authority(certificate, key)
     raise AuthorityUnfit("the CA's key does not belong to its certificate", "restore both from the same backup")

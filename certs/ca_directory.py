@@ -75,11 +75,11 @@ class CaDirectory:
         """Return the CA that signs."""
         # The key first: rotate() writes it last, so the bundle read after it always holds its certificate.
         key = read_key(self.key_path)
-        return restore_authority(read_public(self.bundle_path), key)
+        return restore_authority(read_public(self.bundle_path), key, self.bundle_path)
 
     def bundle(self) -> list[x509.Certificate]:
         """Return every CA to trust."""
-        return read_certificates(read_public(self.bundle_path))
+        return read_certificates(read_public(self.bundle_path), self.bundle_path)
 
     def deny_list(self) -> DenyList:
         """Return the deny-list; empty when the file does not exist, an error when it cannot be understood."""
@@ -113,7 +113,7 @@ class CaDirectory:
         not sign, what is expired and what is revoked.
         """
         content = read_public(order.out)
-        old = self._own(read_certificates(content)[0])
+        old = self._own(read_certificates(content, order.out)[0])
         if is_expired(old.not_valid_after_utc, now):
             raise CertificateRejected("the certificate is expired, and who holds its key may have changed", "issue one")
         if order.csr is None and b"PRIVATE KEY-----" not in content:
@@ -156,7 +156,7 @@ class CaDirectory:
 
     def serial_in(self, path: Path) -> int:
         """Return the serial of the agent's certificate in a file, after checking that this CA signed it."""
-        certificate = self._own(read_certificates(read_public(path))[0])
+        certificate = self._own(read_certificates(read_public(path), path)[0])
         return read_agent_certificate(certificate).serial
 
     def _change_deny_list(self, change: Callable[[DenyList], DenyList]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -40,8 +41,8 @@ def _oddities_allowed() -> Iterator[None]:
         yield
 
 
-def read_certificates(pem: bytes) -> list[x509.Certificate]:
-    """Return the certificates of a PEM chain or bundle, in order; at least one.
+def read_certificates(pem: bytes, source: Path | str = "this") -> list[x509.Certificate]:
+    """Return the certificates of a PEM chain or bundle, in order; at least one. Errors name the `source`.
 
     Raises:
         CertificateRejected: there is none, one is malformed, or there are more than 16.
@@ -50,9 +51,11 @@ def read_certificates(pem: bytes) -> list[x509.Certificate]:
         with _oddities_allowed():
             certificates = [_sound(each) for each in x509.load_pem_x509_certificates(pem)]
     except MALFORMED as error:
-        raise CertificateRejected("this is not a certificate in PEM form", "name a file with certificates") from error
+        raise CertificateRejected(
+            f"{source} is not a certificate in PEM form", "put back the one that was there, or name another"
+        ) from error
     if len(certificates) > MAX_BUNDLE_CERTIFICATES:
-        raise CertificateRejected("there are more than 16 certificates", "keep only the CAs of the tunnel")
+        raise CertificateRejected(f"{source} holds more than 16 certificates", "keep only the CAs of the tunnel")
     return certificates
 
 

@@ -61,18 +61,21 @@ class TunnelTls:
         socket.context = self._current
 
 
-def agent_context(ca_bundle: bytes, identity_file: Path | None = None) -> ssl.SSLContext:
+def agent_context(
+    ca_bundle: bytes, identity_file: Path | None = None, source: Path | str = "the CA bundle"
+) -> ssl.SSLContext:
     """Return the agent's context: verifies the gateway's CA and host name, shows the agent's certificate if given.
 
     Args:
         ca_bundle: the CAs to trust, PEM.
         identity_file: key and certificate chain in one 0600 file (certs.keys.write_pair); None while enrolling.
+        source: where the CAs are from, for errors.
 
     Raises:
         FileUnusable, PrivateFileExposed, PairMismatch, CertificateRejected: what is wrong with them.
     """
     context = _tls13(ssl.PROTOCOL_TLS_CLIENT)
-    _trust(context, ca_bundle)
+    _trust(context, ca_bundle, source)
     if identity_file is not None:
         _load_pair(context, identity_file, identity_file)
     return context
@@ -87,13 +90,13 @@ def unverified_context() -> ssl.SSLContext:
 
 
 def _server_context(files: ServerFiles, now: datetime) -> ssl.SSLContext:
-    certificate = read_certificates(read_public(files.certificate))[0]
+    certificate = read_certificates(read_public(files.certificate), files.certificate)[0]
     if is_expired(certificate.not_valid_after_utc, now):
         raise CertificateRejected(f"the certificate {files.certificate} is expired", "renew it")
     context = _tls13(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # nobody resumes: a third of the handshake's cost, and no way past a revocation
     context.verify_mode = ssl.CERT_OPTIONAL
-    _trust(context, read_public(files.ca_bundle))
+    _trust(context, read_public(files.ca_bundle), files.ca_bundle)
     _load_pair(context, files.certificate, files.key)
     return context
 
@@ -106,8 +109,8 @@ def _tls13(protocol: ssl._SSLMethod) -> ssl.SSLContext:
     return context
 
 
-def _trust(context: ssl.SSLContext, ca_bundle: bytes) -> None:
-    authorities = read_certificates(ca_bundle)
+def _trust(context: ssl.SSLContext, ca_bundle: bytes, source: Path | str) -> None:
+    authorities = read_certificates(ca_bundle, source)
     if not all(map(is_ca, authorities)):
         raise CertificateRejected("the CA bundle holds a certificate that is no CA", "keep only CAs in it")
     # The certificates that were read, not the text that they were read from: two readers of PEM may see different ones.

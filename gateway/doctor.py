@@ -51,7 +51,7 @@ def check_authority(settings: GatewaySettings, now: datetime) -> Check:
     if not server.exists():
         return Check("ca", "skip", "the first 'jira-gateway run' makes the CA and the tunnel's certificate")
     try:
-        certificate = read_certificates(read_public(server))[0]
+        certificate = read_certificates(read_public(server), server)[0]
         fingerprint = CertificateAuthority(settings.state_dir).fingerprint.hex()
     except CertsError as error:
         return Check("ca", "fail", str(error), "restore the state directory from a backup")

@@ -26,6 +26,20 @@ class SealingError(Exception):
     """A secret key cannot be used; the text says what to do."""
 
 
+class SecretKeyDamaged(SealingError):
+    """The key file of the state directory does not hold the key that was written there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"the secret key {self.path} is damaged: put it back from a backup ('jira-gateway restore FILE'); "
+            "with a new key nothing that is sealed in the store opens again"
+        )
+
+
 class SecretKeyTooShort(SealingError):
     """The configured secret key is too short to be random."""
 
@@ -114,7 +128,7 @@ def load_secret_key(state_dir: Path, configured: SecretStr | None) -> SecretKey:
     """Return the configured key, or the one in the state directory, making it when absent.
 
     Raises:
-        SealingError: the key is too short, or its file may be read by others.
+        SealingError: the key is too short, or its file is damaged or may be read by others.
         OSError: the file cannot be read or made.
     """
     if configured is not None:
@@ -124,7 +138,10 @@ def load_secret_key(state_dir: Path, configured: SecretStr | None) -> SecretKey:
         _make(path)
     if path.stat().st_mode & 0o077:
         raise SecretKeyUnsafe(path)
-    return SecretKey(SecretStr(path.read_text(encoding="ascii").strip()))
+    try:
+        return SecretKey(SecretStr(path.read_text(encoding="ascii").strip()))
+    except (SecretKeyTooShort, UnicodeDecodeError):
+        raise SecretKeyDamaged(path) from None
 
 
 def _make(path: Path) -> None:

@@ -59,3 +59,14 @@ def test_a_missing_ca_is_named(tmp_path):
 
     with pytest.raises(CertsError, match=r"gateway-ca\.pem"):
         read_identity(directory).context()
+
+
+@pytest.mark.parametrize("name", [IDENTITY_FILE, CA_FILE])
+def test_a_damaged_file_is_named(tmp_path, name):
+    directory = enrolled(tmp_path)
+    (directory / name).write_bytes(b"garbage\n")
+
+    with pytest.raises(CertsError) as caught:
+        read_identity(directory).context()
+
+    assert str(directory / name) in str(caught.value)

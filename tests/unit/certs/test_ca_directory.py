@@ -177,6 +177,14 @@ def test_a_damaged_deny_list_stops_everything_rather_than_denying_nobody(ca, now
     assert ca.deny_list_path.read_bytes() == b"{}"
 
 
+def test_a_damaged_bundle_is_named(ca):
+    write_public(ca.bundle_path, b"garbage")
+    for read in (ca.authority, ca.bundle):
+        with pytest.raises(CertificateRejected) as caught:
+            read()
+        assert str(ca.bundle_path) in str(caught.value)
+
+
 def test_the_serial_of_a_certificate_is_only_taken_from_our_own(ca, now, tmp_path):
     certificate = ca.issue_agent(Order(ca.path / "a.pem"), HQ, now)
     assert ca.serial_in(ca.path / "a.pem") == certificate.serial_number

@@ -10,6 +10,7 @@ from pydantic import SecretBytes, SecretStr
 from gateway.sealing import (
     KEY_FILE,
     SecretKey,
+    SecretKeyDamaged,
     SecretKeyTooShort,
     SecretKeyUnsafe,
     WrongSecretKey,
@@ -61,6 +62,19 @@ def test_a_short_key_is_refused_without_being_printed():
         SecretKey(SecretStr("hunter2"))
 
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage\n", b"\xff" * 64])
+def test_a_damaged_key_file_is_named_and_no_new_key_is_suggested(tmp_path, content):
+    load_secret_key(tmp_path, None)
+    (tmp_path / KEY_FILE).write_bytes(content)
+
+    with pytest.raises(SecretKeyDamaged) as caught:
+        load_secret_key(tmp_path, None)
+
+    assert str(tmp_path / KEY_FILE) in str(caught.value)
+    assert "restore" in str(caught.value)
+    assert "openssl" not in str(caught.value)
 
 
 def test_a_missing_key_is_made_once_and_private(tmp_path):
