@@ -34,6 +34,7 @@ from http1.errors import UnsendableHead
 from http1.exchange import Exchange
 from http1.sweep import Sweeper
 from jira_api.gzip_bodies import BodyUnreadable
+from jira_api.headers import response_headers
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress, StreamRefused
 from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead
 from tunnel.outbox import HIGH_WATER, LOW_WATER
@@ -192,7 +193,11 @@ class Forward:
             stream.reset(ErrorCode.NO_ERROR)  # Jira has answered without waiting for the rest of the body
         elif self._owed:
             stream.consume(self._owed)
-        self.exchange.finish(trailers)
+        try:
+            self.exchange.finish(response_headers(trailers, caller_credentials=False))
+        except UnsendableHead as unsendable:
+            self._give_up(f"Jira's answer cannot be passed on: {unsendable.reason}")
+            return
         self._finish(None)
 
     def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:

@@ -27,6 +27,10 @@ from tunnel.outbox import HIGH_WATER, LOW_WATER
 LOST = ErrorCode.LINK_LOST
 
 
+def refuse_to_finish(trailers):
+    raise UnsendableHead(f"{trailers} cannot be sent")
+
+
 class World:
     """One request with everything around it."""
 
@@ -94,6 +98,23 @@ def test_an_answer_passes_with_its_body_and_trailers():
     assert world.stream.consumed == 6
     assert world.finished == [(200, None)]
     assert len(world.sweeper) == 0
+
+
+def test_trailers_cannot_forge_our_headers():
+    world = World()
+    world.stream.respond(ResponseHead(200, [], STREAMED))
+    world.stream.end([(b"Tunnel-Error", b"x"), (b"T", b"t"), (b"X-Request-ID", b"y")])
+
+    assert world.exchange.trailers == [(b"T", b"t")]
+
+
+def test_trailers_that_cannot_be_sent_break_the_answer():
+    world = World()
+    world.exchange.finish = refuse_to_finish
+    world.stream.respond(ResponseHead(200, [], STREAMED))
+    world.stream.end([(b"T", b"\x01")])
+
+    assert (world.exchange.state, world.finished) == ("aborted", [(200, "jira_protocol")])
 
 
 def test_a_body_passes_with_its_end_and_trailers():
