@@ -38,6 +38,8 @@ log = structlog.get_logger()
 TUNNEL_PATH = "/tunnel/v1"
 OPENS_PER_SECOND = 100.0
 OPEN_SECONDS = 10.0
+MAX_LINKS = 256
+"""Of one instance: above what an agent may be set to, below what would starve the others."""
 GOODBYE_SECONDS = 2.0
 
 
@@ -124,6 +126,11 @@ class TunnelListener:
         if self._is_revoked(certificate):
             log.warning("agent_refused", agent=str(certificate.identity), address=_peer(websocket), reason="revoked")
             return websocket.respond(HTTPStatus.FORBIDDEN, "certificate_revoked\n")
+        if self._has_links_enough(certificate):
+            log.warning(
+                "agent_refused", agent=str(certificate.identity), address=_peer(websocket), reason="too many links"
+            )
+            return _try_later(websocket, 60)
         wait = self._opens.take("", OPENS_PER_SECOND, monotonic())
         if wait or self.is_draining:
             return _try_later(websocket, 1 if self.is_draining else 1 + int(wait))
@@ -156,6 +163,10 @@ class TunnelListener:
             log.info("link_down", agent=str(certificate.identity), address=agent_link.address, reason=str(closed))
         finally:
             self._registry.remove(agent_link)
+
+    def _has_links_enough(self, certificate: AgentCertificate) -> bool:
+        identity = certificate.identity
+        return sum(link.identity == identity for link in self._registry.links(identity.name)) >= MAX_LINKS
 
     def _is_revoked(self, certificate: AgentCertificate) -> bool:
         identity = certificate.identity

@@ -95,6 +95,22 @@ async def test_opens_are_paced_and_told_when_to_come_back(stack, monkeypatch):
     assert 90 < int(response.headers["Retry-After"]) <= 101
 
 
+async def test_one_agent_cannot_open_links_without_end(stack, monkeypatch):
+    monkeypatch.setattr("gateway.tunnel_listener.MAX_LINKS", 1)
+    async with FakeJira() as jira:
+        agent = await stack.enroll("hq", jira, start=False)
+        other = await stack.enroll("hq", jira, start=False)
+        first = await dial(stack, "/tunnel/v1", context_of(stack, agent))
+        await until(lambda: len(list(stack.gateway.registry.links("hq"))) == 1)
+        status, response = await refused(stack, "/tunnel/v1", context_of(stack, agent))
+        second = await dial(stack, "/tunnel/v1", context_of(stack, other))
+        for websocket in (first, second):
+            websocket.transport.abort()
+            await websocket.wait_closed()
+
+    assert (status, response.headers["Retry-After"]) == (HTTPStatus.SERVICE_UNAVAILABLE, "60")
+
+
 async def test_visitors_to_a_full_enrolment_desk_are_told_to_come_back(stack, monkeypatch):
     monkeypatch.setattr("gateway.enrollment.MAX_VISITS", 1)
     lingering = await dial(stack, "/enroll/v1", context_of(stack))
