@@ -147,9 +147,13 @@ def _explain(error: Exception, gateway: GatewayAddress, proxy: SecretStr | None)
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return what the operating system or OpenSSL raised, under the library's wrapping."""
+    """Return what the operating system or OpenSSL raised, under the library's wrapping.
+
+    A deadline's TimeoutError is the end of the chain: below it is only the cancellation that it turned into itself,
+    and silence must never count as a handshake that the gateway cut.
+    """
     seen = error
-    while seen.__cause__ is not None:
+    while seen.__cause__ is not None and not isinstance(seen, TimeoutError):
         seen = seen.__cause__
         if isinstance(seen, ssl.SSLError):
             break
