@@ -115,13 +115,17 @@ class AgentSettings(ProgramSettings):
         if self.jira_token is not None and has_password:
             raise ConfigurationError(
                 "JIRA_AGENT_JIRA_TOKEN",
-                "is set together with JIRA_USERNAME or JIRA_PASSWORD",
+                "is set together with JIRA_AGENT_JIRA_USERNAME or JIRA_AGENT_JIRA_PASSWORD",
                 "keep one of the two",
             )
         if self.jira_password is not None and self.jira_username is None:
-            raise ConfigurationError("JIRA_AGENT_JIRA_USERNAME", "is not set, but JIRA_PASSWORD is", "set both")
+            raise ConfigurationError(
+                "JIRA_AGENT_JIRA_USERNAME", "is not set, but JIRA_AGENT_JIRA_PASSWORD is", "set both"
+            )
         if self.jira_username is not None and self.jira_password is None:
-            raise ConfigurationError("JIRA_AGENT_JIRA_PASSWORD", "is not set, but JIRA_USERNAME is", "set both")
+            raise ConfigurationError(
+                "JIRA_AGENT_JIRA_PASSWORD", "is not set, but JIRA_AGENT_JIRA_USERNAME is", "set both"
+            )
         return self
 
     def required_jira(self) -> JiraAddress:

@@ -85,8 +85,8 @@ def test_every_variable_of_the_contract_is_accepted(tmp_path):
         ("SOURCE_IP", "eth0", "IP"),
         ("LOG_LEVEL", "loud", "debug"),
         ("JIRA_ULR", "https://jira", "did you mean JIRA_AGENT_JIRA_URL?"),
-        ("JIRA_PASSWORD", "hunter2", "JIRA_AGENT_JIRA_USERNAME: is not set"),
-        ("JIRA_USERNAME", "svc", "JIRA_AGENT_JIRA_PASSWORD: is not set"),
+        ("JIRA_PASSWORD", "hunter2", "JIRA_AGENT_JIRA_USERNAME: is not set, but JIRA_AGENT_JIRA_PASSWORD is"),
+        ("JIRA_USERNAME", "svc", "JIRA_AGENT_JIRA_PASSWORD: is not set, but JIRA_AGENT_JIRA_USERNAME is"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_variable_and_not_the_secret(tmp_path, variable, value, part_of_the_line):
