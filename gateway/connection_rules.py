@@ -4,6 +4,7 @@ The commands and the management API both ask here; what is refused names its fie
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ from gateway.unacceptable import Unacceptable, literally
 
 MAX_TIMEOUT_SECONDS = 3600
 
+_BASE_URL = re.compile(
+    r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[a-z0-9._~-]+)*/?", re.ASCII | re.IGNORECASE
+)
 _PORTS = {"http": 80, "https": 443}
 
 Seal = Callable[[str], bytes]
@@ -98,6 +102,8 @@ def read_base_url(text: str) -> str:
         raise Unacceptable("base_url", "{base_url} holds more than scheme, host, port and context path")
     if any(segment in {"", ".", ".."} for segment in parts.path.strip("/").split("/")) and parts.path.strip("/"):
         raise Unacceptable("base_url", "{base_url} has an ambiguous path: write it without //, . and ..")
+    if not _BASE_URL.fullmatch(text):
+        raise Unacceptable("base_url", "{base_url} has an unusual host or path: write letters, digits and any of .-_~")
     return text.rstrip("/")
 
 

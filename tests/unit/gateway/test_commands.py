@@ -222,6 +222,12 @@ def test_flags_that_contradict_are_a_usage_error_and_nothing_is_stored(seeded, f
         "https://j:x",
         "https://j /x",
         "https://jürgen.de",
+        "https://j/a;b",
+        "https://j/%2e%2e/b",
+        "https://j/a\\b",
+        'https://j/"',
+        'https://j"',
+        "https://[::1%25lo]",
     ],
 )
 def test_a_bad_base_url_is_a_usage_error(gateway, url):
