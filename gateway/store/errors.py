@@ -14,7 +14,10 @@ class StoreUnavailable(StoreError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"the store {self.path} cannot be used: {self.reason}"
+        return (
+            f"the store {self.path} cannot be used ({self.reason}): check the space and permissions on its disk; "
+            "if it is damaged, restore a backup"
+        )
 
 
 class SchemaTooNew(StoreError):

@@ -354,6 +354,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path):
             pass
 
     assert caught.value.reason == "file is not a database"
+    assert "restore a backup" in str(caught.value)
 
 
 async def test_a_directory_that_cannot_be_made_is_told(tmp_path):
