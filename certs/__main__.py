@@ -53,10 +53,10 @@ def root() -> None:
 
     \b
     A CA, a gateway and an agent by hand:
-      jira-certs init /root/jira-ca
-      jira-certs issue server /root/jira-ca gateway.example.com --csr gateway.csr --out gateway.pem
-      jira-certs issue agent  /root/jira-ca headquarters        --csr agent.csr   --out agent.pem
-      jira-certs show /root/jira-ca
+      jira-certs init /srv/jira-ca
+      jira-certs issue server /srv/jira-ca gateway.example.com --csr gateway.csr --out gateway.pem
+      jira-certs issue agent  /srv/jira-ca headquarters        --csr agent.csr   --out agent.pem
+      jira-certs show /srv/jira-ca
     """  # noqa: D301  # \b keeps the lines of the example apart in --help
 
 

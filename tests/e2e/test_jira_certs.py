@@ -76,7 +76,7 @@ def test_an_exposed_ca_key_refuses_to_sign_and_names_the_fix(ca):
 
 def test_help_teaches_and_does_not_wait_for_cryptography():
     done = jira_certs("--help")
-    assert "jira-certs issue server /root/jira-ca gateway.example.com" in done.stdout
+    assert "jira-certs issue server /srv/jira-ca gateway.example.com" in done.stdout
     for command in ("init", "issue", "renew", "revoke", "show"):
         assert f"\n  {command} " in done.stdout
     program = "import sys, certs.__main__; sys.exit('cryptography' in sys.modules)"
