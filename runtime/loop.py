@@ -41,7 +41,7 @@ def _keep_read_buffers_on_the_heap() -> None:
 
 def _collect_rarely() -> None:
     # The request path makes no cycles, so that reference counts free nearly everything: with the default of
-    # 700 new objects the collector took 7 % of a loaded gateway. What is loaded by now is never garbage.
+    # 700 new objects the collector took 5 % of a loaded gateway. What is loaded by now is never garbage.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
