@@ -41,7 +41,7 @@ lint: $(STAMP)   ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint      ## format, lint, types, architecture, unit tests: under 20 s
+check: lint      ## format, lint, types, architecture, unit tests: about 20 s
 	$(BIN)/python -m pytest -n 2 tests/unit tests/test_architecture.py
 
 unit: $(STAMP)   ## unit tests only
