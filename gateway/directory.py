@@ -16,6 +16,7 @@ from pydantic import SecretBytes
 from gateway.sealing import SecretKey, WrongSecretKey
 from gateway.store import Connection, Credentials, Instance, Scope, Snapshot, Store, StoreError, Token
 from gateway.tokens import hash_token
+from gateway.triggers import read_subscriptions
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class ConnectionEntry:
 class Directory:
     """One version of everything that is configured."""
 
-    __slots__ = ("_agents", "_connections", "_instances", "_revoked_serials", "_tokens", "version")
+    __slots__ = ("_agents", "_connections", "_instances", "_revoked_serials", "_tokens", "subscriptions", "version")
 
     def __init__(self, snapshot: Snapshot, key: SecretKey) -> None:
         """Index the snapshot. A connection whose secret does not open is left out, and logged."""
@@ -63,6 +64,7 @@ class Directory:
         self._revoked_serials = frozenset(row.serial for row in snapshot.instances if row.revoked_at)
         self._connections = dict(_connections(snapshot, key))
         self._tokens = dict(_tokens(snapshot))
+        self.subscriptions = read_subscriptions(snapshot, key)
 
     def __repr__(self) -> str:
         return f"<Directory {self.version}: {len(self._connections)} connections, {len(self._agents)} agents>"
@@ -78,6 +80,10 @@ class Directory:
     def connection(self, name: str) -> ConnectionEntry | None:
         """Return the connection of this name."""
         return self._connections.get(name)
+
+    def connections(self) -> list[ConnectionEntry]:
+        """Return all connections."""
+        return list(self._connections.values())
 
     def connections_of(self, agent: str) -> list[ConnectionEntry]:
         """Return the connections that this agent carries."""

@@ -15,11 +15,12 @@ from gateway.store import queries, tables
 from gateway.store.errors import AlreadyExists, InUse, InviteRejected, NotFound
 from gateway.store.rows import Connection, Instance, Invite, Token
 from gateway.store.threaded import ThreadedConnection
+from gateway.store.trigger_changes import TriggerChanges
 
 _NOT_IN_THE_TRAIL = frozenset({"sealed_secret", "secret_hash", "previous_hash", "ca_pem", "name", "created_at"})
 
 
-class Change:
+class Change(TriggerChanges):
     """The changes one actor makes at one moment. Not for use after its `async with` has ended."""
 
     def __init__(self, db: ThreadedConnection, chain: AuditChain, actor: str, now: datetime) -> None:
@@ -143,8 +144,16 @@ class Change:
 
         Raises:
             NotFound: there is no connection of this name.
-            InUse: live tokens name it, and `force` is not given.
+            InUse: live tokens name it, and `force` is not given; or triggers do, which must go first, because their
+                webhooks can only be taken out of Jira through the connection.
         """
+        triggers = [row.name for row in await queries.triggers(self._db) if row.connection == name]
+        hooks = [f"hook {row.id}" for row in await queries.hooks(self._db) if row.connection == name]
+        if triggers or (hooks and not force):
+            raise InUse("connection", name, tuple(triggers or hooks))
+        for hook in await queries.hooks(self._db):
+            if hook.connection == name:
+                await self.remove_hook(hook)
         tokens = [t.name for t in await queries.tokens(self._db) if name in t.connections and not t.revoked_at]
         if tokens and not force:
             raise InUse("connection", name, tuple(tokens))

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from gateway.audit import AuditRecord, Head
-from gateway.store import tables
+from gateway.store import event_tables, tables
+from gateway.store.event_rows import Cause, Gap, Hook, HookState, Kind, Trigger, Watermark, Way
 from gateway.store.rows import Agent, Connection, Credentials, Instance, Invite, Scope, Snapshot, Token
 from gateway.store.threaded import ThreadedConnection
 
@@ -24,6 +25,8 @@ async def snapshot(db: ThreadedConnection) -> Snapshot:
         instances=tuple(await instances(db)),
         connections=tuple(await connections(db)),
         tokens=tuple(await tokens(db)),
+        triggers=tuple(await triggers(db)),
+        hooks=tuple(await hooks(db)),
     )
 
 
@@ -59,6 +62,47 @@ async def tokens(db: ThreadedConnection) -> list[Token]:
     return [_token(fields, frozenset(reach[fields["name"]])) for fields in rows]
 
 
+async def triggers(db: ThreadedConnection) -> list[Trigger]:
+    """Return all triggers by name."""
+    return [_trigger(fields) for fields in await _rows(db, select(event_tables.triggers).order_by("name"))]
+
+
+async def trigger(db: ThreadedConnection, which: str | int) -> Trigger | None:
+    """Return the trigger of this name or id."""
+    row = event_tables.triggers.c
+    condition = row.id == which if isinstance(which, int) else row.name == which
+    rows = await _rows(db, select(event_tables.triggers).where(condition))
+    return _trigger(rows[0]) if rows else None
+
+
+async def hooks(db: ThreadedConnection) -> list[Hook]:
+    """Return all hooks, oldest first."""
+    rows = await _rows(db, select(event_tables.hooks).order_by("id"))
+    return [Hook(**{**fields, "way": Way(fields["way"]), "kind": Kind(fields["kind"])}) for fields in rows]
+
+
+async def hook_states(db: ThreadedConnection) -> dict[int, HookState]:
+    """Return what is known of the life of hooks, by id."""
+    return {fields["hook"]: HookState(**fields) for fields in await _rows(db, select(event_tables.hook_states))}
+
+
+async def watermarks(db: ThreadedConnection) -> dict[str, Watermark]:
+    """Return all watermarks by name."""
+    return {fields["name"]: Watermark(**fields) for fields in await _rows(db, select(event_tables.watermarks))}
+
+
+async def gaps(db: ThreadedConnection, *, open_only: bool) -> list[Gap]:
+    """Return gaps, oldest first."""
+    query = select(event_tables.gaps).order_by("number")
+    if open_only:
+        query = query.where(event_tables.gaps.c.swept_at.is_(None))
+    rows = await _rows(db, query)
+    return [
+        Gap(**{**fields, "cause": Cause(fields["cause"]), "way": Way(fields["way"]) if fields["way"] else None})
+        for fields in rows
+    ]
+
+
 async def audit_records(db: ThreadedConnection, *, after: int, limit: int) -> list[AuditRecord]:
     """Return records in order, from the one after `after`."""
     query = select(tables.audit).where(tables.audit.c.seq > after).order_by("seq").limit(limit)
@@ -86,3 +130,13 @@ async def _rows(db: ThreadedConnection, query: Select[*tuple[Any, ...]]) -> list
 def _token(fields: dict[str, Any], reach: frozenset[str]) -> Token:
     scopes = frozenset(Scope(name) for name in fields["scopes"].split())
     return Token(**{**fields, "scopes": scopes}, connections=reach)
+
+
+def _trigger(fields: dict[str, Any]) -> Trigger:
+    named = {
+        "events": frozenset(fields["events"].split()),
+        "wanted": Kind(fields["wanted"]) if fields["wanted"] else None,
+        "way": Way(fields["way"]) if fields["way"] else None,
+        "kind": Kind(fields["kind"]) if fields["kind"] else None,
+    }
+    return Trigger(**{**fields, **named})

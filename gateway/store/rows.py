@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from gateway.store.event_rows import Hook, Trigger
+
 DIRECT = "direct"
 """The value of `Connection.via` that means: without an agent."""
 
@@ -109,3 +111,5 @@ class Snapshot:
     instances: tuple[Instance, ...]
     connections: tuple[Connection, ...]
     tokens: tuple[Token, ...]
+    triggers: tuple[Trigger, ...] = ()
+    hooks: tuple[Hook, ...] = ()

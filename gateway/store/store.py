@@ -18,6 +18,7 @@ from gateway.sealing import SecretKey
 from gateway.store import queries
 from gateway.store.change import Change
 from gateway.store.engine import errors_of, open_engine
+from gateway.store.event_rows import Gap, Hook, HookState, Trigger, Watermark
 from gateway.store.rows import Agent, Connection, Instance, Invite, Snapshot, Token
 from gateway.store.threaded import ThreadedConnection, ThreadedEngine
 
@@ -72,6 +73,26 @@ class Store:
     async def tokens(self) -> list[Token]:
         """Return all tokens by name, revoked ones too."""
         return await self._read(queries.tokens)
+
+    async def triggers(self) -> list[Trigger]:
+        """Return all triggers by name."""
+        return await self._read(queries.triggers)
+
+    async def hooks(self) -> list[Hook]:
+        """Return all hooks, oldest first."""
+        return await self._read(queries.hooks)
+
+    async def hook_states(self) -> dict[int, HookState]:
+        """Return what is known of the life of hooks, by id."""
+        return await self._read(queries.hook_states)
+
+    async def watermarks(self) -> dict[str, Watermark]:
+        """Return all watermarks by name: `trigger:<id>` of the polled, `hook:<id>` of the swept."""
+        return await self._read(queries.watermarks)
+
+    async def gaps(self, *, open_only: bool = False) -> list[Gap]:
+        """Return gaps, oldest first; `open_only`: those that were not swept yet."""
+        return await self._read(lambda db: queries.gaps(db, open_only=open_only))
 
     async def audit(self) -> AsyncIterator[AuditRecord]:
         """Yield the audit trail from its beginning, a page at a time."""

@@ -47,6 +47,7 @@ gateway = Table(  # one row: what is true of the store as a whole
     Column("id", Integer, primary_key=True),
     Column("changes", BigInteger, nullable=False),
     Column("key_check", LargeBinary),
+    Column("alive_at", Instant),
 )
 
 agents = Table(

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from gateway.store.tables import metadata
+from gateway.store import event_tables, tables
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+assert event_tables.events.metadata is tables.metadata  # noqa: S101 - imported so that the metadata is whole
+context.configure(connection=context.config.attributes["connection"], target_metadata=tables.metadata)
 context.run_migrations()
