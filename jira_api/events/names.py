@@ -25,7 +25,7 @@ class Kind:
     """What an event is worth to us.
 
     `issue_related`: a webhook's JQL filters it, the others fire for everything. `recoverable`: a search still finds
-    what happened. `section`, `group` and `box` are where Jira's console has its check box.
+    what happened. `section`, `group` ("" where there is none) and `box` are where Jira's console has its check box.
     """
 
     section: str
@@ -86,7 +86,7 @@ KNOWN_EVENTS: Final[Mapping[str, Kind]] = MappingProxyType(
         **{f"user_{box}": Kind(_USERS, "User", box) for box in ("created", "updated", "deleted")},
         **_software("Sprint", ("created", "updated", "deleted", "started", "closed")),
         **_software("Board", ("created", "updated", "deleted", "configuration changed")),
-        **{name: Kind(_CONFIGURATION, "Option", box) for name, box in _OPTIONS.items()},
+        **{name: Kind(_CONFIGURATION, "", box) for name, box in _OPTIONS.items()},
     }
 )
 
