@@ -15,6 +15,7 @@ from tests.support.fake_jira import (
     people_resources,
     searching,
     webhook_resources,
+    worklogs,
 )
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.people import Login, session_of
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 ROUTES = Routes()
 for _module in (
-    generic, instance, people_resources, create_metadata, issues, issue_parts, comments, attachments, searching,
-    webhook_resources, agile,
+    generic, instance, people_resources, create_metadata, issues, issue_parts, comments, worklogs, attachments,
+    searching, webhook_resources, agile,
 ):  # fmt: skip
     ROUTES.include(_module.routes)
 

@@ -53,10 +53,7 @@ async def upload(jira: "FakeJira", request: Request, key: str) -> Answer:
         name = str(head.filename).replace("\\", "/").rpartition("/")[2]
         kind = head.content_type if head.content_type != "application/octet-stream" else None
         kind = kind or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        added.append(jira.store.add_attachment(issue, request.user, name, content, kind))
-    for attachment in added:
-        payload = {"attachment": jira.views.attachment(attachment)}
-        jira.emit("attachment_created", request.user, payload=payload, issue=issue)
+        added.append(jira.add_attachment(issue, name, content, request.user, kind))
     return Answer.json([jira.views.attachment(attachment) for attachment in added])
 
 
@@ -83,13 +80,7 @@ async def delete(jira: "FakeJira", request: Request, number: str) -> Answer:
     own = attachment.author is request.user and may(request.user, "DELETE_OWN_ATTACHMENTS", project)
     if not own and not may(request.user, "DELETE_ALL_ATTACHMENTS", project):
         raise JiraError(403, f"You do not have permission to delete attachment with id: {number}")
-    jira.store.remove_attachment(attachment)
-    jira.emit(
-        "attachment_deleted",
-        request.user,
-        payload={"attachment": jira.views.attachment(attachment)},
-        issue=attachment.issue,
-    )
+    jira.delete_attachment(attachment, request.user)
     return Answer.empty()
 
 

@@ -54,11 +54,7 @@ async def edit(jira: "FakeJira", request: Request, key: str, number: str) -> Ans
     body = await json_object(request)
     comment = _find(issue, number)
     _check_right(request.user, issue, comment, "EDIT")
-    comment.body = body.get("body", comment.body)
-    comment.update_author = request.user
-    comment.updated = issue.updated = jira.store.now()
-    jira.emit("comment_updated", request.user, issue=issue, comment=comment)
-    jira.emit("jira:issue_updated", request.user, issue=issue, comment=comment, event_type="issue_comment_edited")
+    jira.edit_comment(issue, comment, body.get("body", comment.body), request.user)
     return Answer.json(jira.views.comment(issue, comment))
 
 
@@ -67,10 +63,7 @@ async def delete(jira: "FakeJira", request: Request, key: str, number: str) -> A
     issue = visible_issue(jira, request, key)
     comment = _find(issue, number)
     _check_right(request.user, issue, comment, "DELETE")
-    issue.comments.remove(comment)
-    issue.updated = jira.store.now()
-    jira.emit("comment_deleted", request.user, issue=issue, comment=comment)
-    jira.emit("jira:issue_updated", request.user, issue=issue, comment=comment, event_type="issue_comment_deleted")
+    jira.delete_comment(issue, comment, request.user)
     return Answer.empty()
 
 

@@ -7,7 +7,6 @@ from tests.support.fake_jira.permissions import may_globally, sees_project
 from tests.support.fake_jira.profiles import fixture, server_info
 from tests.support.fake_jira.routing import JiraError, Routes
 from tests.support.fake_jira.store import ISSUE_TYPES, PRIORITIES, SECURITY_LEVELS, STATUSES, Project
-from tests.support.fake_jira.views import stamp
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -23,7 +22,7 @@ async def status(jira: "FakeJira", request: Request) -> Answer:
 
 @routes.add("GET", "/rest/api/2/serverInfo", anonymous=True)
 async def info(jira: "FakeJira", request: Request) -> Answer:
-    answer = server_info(jira.profile, jira.base_url, stamp(jira.store.now()))
+    answer = server_info(jira.profile, jira.base_url, jira.views.stamp(jira.store.now()))
     if request.parameter("doHealthCheck") == "true" and may_globally(request.user, "ADMINISTER"):
         answer["healthChecks"] = [{"name": "Database", "description": "Works", "passed": True}]
     return Answer.json(answer)

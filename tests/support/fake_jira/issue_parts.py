@@ -1,12 +1,13 @@
-"""Resources around an issue: watchers, votes, links, worklogs."""
+"""Resources around an issue: watchers, votes, links."""
 
 from typing import TYPE_CHECKING
 
 from tests.support.fake_jira.exchange import Answer, Request
-from tests.support.fake_jira.issues import by_name, require, visible_issue
+from tests.support.fake_jira.fields import by_name
+from tests.support.fake_jira.issues import visible_issue
 from tests.support.fake_jira.permissions import may, sees_issue
 from tests.support.fake_jira.routing import JiraError, Routes, json_body, json_object
-from tests.support.fake_jira.store import LINK_TYPES, Link, Worklog
+from tests.support.fake_jira.store import LINK_TYPES
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -58,7 +59,7 @@ async def vote(jira: "FakeJira", request: Request, key: str) -> Answer:
     return Answer.empty()
 
 
-# -- links, worklogs
+# -- links
 
 
 @routes.add("GET", "/rest/api/2/issueLinkType", anonymous=True)
@@ -90,8 +91,7 @@ async def link(jira: "FakeJira", request: Request) -> Answer:
         ends.append(issue)
     if not may(request.user, "LINK_ISSUES", ends[0].project):
         raise JiraError(401, f"No Link Issue Permission for issue '{ends[0].key}'")
-    record = Link(jira.store.next_id(), kind, inward=ends[0], outward=ends[1])
-    jira.store.links[record.id] = record
+    jira.add_link(ends[0], ends[1], request.user, kind)
     if body.get("comment"):
         jira.add_comment(ends[0], request.user, body["comment"].get("body", ""))
     return Answer.empty(201)
@@ -108,44 +108,8 @@ async def read_link(jira: "FakeJira", request: Request, number: str) -> Answer:
 
 @routes.add("DELETE", "/rest/api/2/issueLink/{number}")
 async def delete_link(jira: "FakeJira", request: Request, number: str) -> Answer:
-    if jira.store.links.pop(int(number) if number.isdigit() else 0, None) is None:
+    record = jira.store.links.get(int(number) if number.isdigit() else 0)
+    if record is None:
         raise JiraError(404, f"No issue link with id '{number}' exists.")
-    return Answer.empty()
-
-
-@routes.add("GET", "/rest/api/2/issue/{key}/worklog", anonymous=True)
-async def worklogs(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    listed = [jira.views.worklog(issue, worklog) for worklog in issue.worklogs]
-    return Answer.json({"startAt": 0, "maxResults": len(listed), "total": len(listed), "worklogs": listed})
-
-
-@routes.add("POST", "/rest/api/2/issue/{key}/worklog")
-async def log_work(jira: "FakeJira", request: Request, key: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    body = await json_object(request)
-    require(request.user, "WORK_ON_ISSUES", issue, "comment-denied")
-    seconds = body.get("timeSpentSeconds")
-    if seconds is None:
-        units = {"m": 60, "h": 3600, "d": 28800, "w": 144000}
-        try:
-            seconds = sum(int(part[:-1]) * units[part[-1]] for part in str(body["timeSpent"]).split())
-        except (KeyError, ValueError, IndexError):
-            raise JiraError(400, errors={"timeLogged": "Invalid time duration entered."}) from None
-    started = body.get("started") or "2026-03-03T10:00:00.000+0000"
-    worklog = Worklog(
-        jira.store.next_id(), request.user, body.get("comment", ""), started, int(seconds), jira.store.now()
-    )
-    issue.worklogs.append(worklog)
-    jira.emit("worklog_created", request.user, payload={"worklog": jira.views.worklog(issue, worklog)}, issue=issue)
-    return Answer.json(jira.views.worklog(issue, worklog), 201)
-
-
-@routes.add("DELETE", "/rest/api/2/issue/{key}/worklog/{number}")
-async def delete_worklog(jira: "FakeJira", request: Request, key: str, number: str) -> Answer:
-    issue = visible_issue(jira, request, key)
-    found = next((worklog for worklog in issue.worklogs if str(worklog.id) == number), None)
-    if found is None:
-        raise JiraError(404, f"Cannot find worklog with id: '{number}'.")
-    issue.worklogs.remove(found)
+    jira.delete_link(record, request.user)
     return Answer.empty()

@@ -1,12 +1,13 @@
 """The useful subset of JQL: comparisons, IN, text search, dates, AND OR NOT, parentheses, ORDER BY.
 
-Raises `JqlError` with Jira's own message for anything wrong; visibility is decided by the caller's filter.
+As in Jira a date text has minutes at most and is read in the time zone of whoever asks; `-15m` counts back from
+Jira's own clock; moments are compared as the index keeps them, in whole seconds. Raises `JqlError` with Jira's own message for anything wrong; visibility is decided by the caller's filter.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from tests.support.fake_jira.people import User
@@ -15,7 +16,9 @@ from tests.support.fake_jira.store import ISSUE_TYPES, PRIORITIES, STATUSES, Iss
 _TOKEN = re.compile(
     r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(!=|!~|>=|<=|[=~<>(),])|([^\s=!~<>(),"']+))""", re.DOTALL
 )
-_RELATIVE = re.compile(r"([+-]?)(\d+)([mhdw])\Z")
+_RELATIVE = re.compile(r"([+-]?)((?:\d+[mhdw]\s*)+)\Z")
+_ABSOLUTE = re.compile(r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})(?: (\d{1,2}):(\d{2}))?\Z")
+_EXACT = "\0"  # before the value of a function
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Test = Callable[[Issue], bool]
@@ -64,6 +67,7 @@ class Context:
     now: datetime
     projects: frozenset[str]
     all_users: frozenset[str]
+    zone: tzinfo = UTC
 
 
 def parse_jql(text: str, context: Context) -> Query:
@@ -161,7 +165,7 @@ class _Parser:
         wanted = self._list() if operator.endswith("in") else [self._value()]
         for value in wanted:
             self._check(name, value)
-        return _comparison(name, operator, wanted, self._context.now)
+        return _comparison(name, operator, wanted, self._context)
 
     def _list(self) -> list[str]:
         self._expect("(")
@@ -187,9 +191,10 @@ class _Parser:
             return self._context.user.name if self._context.user else ""
         now = self._context.now
         if name == "now":
-            return now.isoformat()
+            return _EXACT + now.isoformat()
         if name == "startofday":
-            return now.replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
+            local = now.astimezone(self._context.zone)
+            return _EXACT + local.replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
         raise JqlError(f"Unable to find JQL function '{name}()'.")
 
     def _check(self, name: str, value: str) -> None:
@@ -204,7 +209,7 @@ class _Parser:
         }.get(name)
         if known is not None and value.lower() not in {item.lower() for item in known} | {"empty", ""}:
             raise JqlError(f"The value '{value}' does not exist for the field '{name}'.")
-        if name in {"updated", "created"} and _moment(value, self._context.now) is None:
+        if name in {"updated", "created"} and _moment(value, self._context) is None:
             raise JqlError(
                 f"Date value '{value}' for field '{name}' is invalid. Valid formats include: 'yyyy/MM/dd HH:mm', "
                 "'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d', '4w 2d'."
@@ -262,9 +267,9 @@ def _values(issue: Issue, name: str) -> list[Any]:
     return FIELDS[name](issue)
 
 
-def _comparison(name: str, operator: str, wanted: list[str], now: datetime) -> Test:
+def _comparison(name: str, operator: str, wanted: list[str], context: Context) -> Test:
     if name in {"created", "updated"} or (operator in {">", ">=", "<", "<="}):
-        return _ordered(name, operator, wanted[0], now)
+        return _ordered(name, operator, wanted[0], context)
     if operator in {"~", "!~"}:
         words = [word.lower().strip('*"+') for word in wanted[0].split()]
         return lambda issue: (
@@ -282,10 +287,11 @@ def _comparison(name: str, operator: str, wanted: list[str], now: datetime) -> T
     return test
 
 
-def _ordered(name: str, operator: str, wanted: str, now: datetime) -> Test:
-    moment = _moment(wanted, now)
+def _ordered(name: str, operator: str, wanted: str, context: Context) -> Test:
+    moment = _moment(wanted, context)
     if name in {"created", "updated"} and moment is not None:
-        return lambda issue: _compare(_values(issue, name)[0], operator, moment)
+        whole = moment.replace(microsecond=0)
+        return lambda issue: _compare(_values(issue, name)[0].replace(microsecond=0), operator, whole)
     number = wanted.rpartition("-")[2]
     if not number.isdigit():
         raise JqlError(f"The operator '{operator}' is not supported by the '{name}' field.")
@@ -300,16 +306,22 @@ def _compare(left: Any, operator: str, right: Any) -> bool:
     )
 
 
-def _moment(text: str, now: datetime) -> datetime | None:
+def _moment(text: str, context: Context) -> datetime | None:
+    if text.startswith(_EXACT):
+        return datetime.fromisoformat(text.removeprefix(_EXACT))
     relative = _RELATIVE.match(text)
     if relative is not None:
-        sign = -1 if relative[1] == "-" else 1
-        return now + sign * timedelta(**{_UNITS[relative[3]]: int(relative[2])})
+        parts = re.findall(r"(\d+)([mhdw])", relative[2])
+        length = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+        return context.now - length if relative[1] == "-" else context.now + length
+    absolute = _ABSOLUTE.match(text)
+    if absolute is None:
+        return None
+    numbers = (int(absolute[group] or 0) for group in (1, 3, 4, 5, 6))
     try:
-        moment = datetime.fromisoformat(text.replace("/", "-"))
+        return datetime(*numbers, tzinfo=context.zone)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _sort_key(issue: Issue, name: str) -> Any:

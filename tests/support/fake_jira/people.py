@@ -26,6 +26,7 @@ class User:
     failed_logins: int = 0
     login_count: int = 211
     captcha: bool = False
+    time_zone: str = "Europe/Madrid"
 
     def __post_init__(self) -> None:
         self.password = self.password or f"password-of-{self.name}"

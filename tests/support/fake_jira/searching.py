@@ -1,9 +1,12 @@
 """Resources of search: GET and POST on-premise, token paging on Cloud."""
 
+import base64
+import binascii
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from tests.support.fake_jira.exchange import Answer, Request
-from tests.support.fake_jira.jql import Context, JqlError, parse_jql
+from tests.support.fake_jira.jql import Context, JqlError, Query, parse_jql
 from tests.support.fake_jira.people import User
 from tests.support.fake_jira.permissions import sees_issue, sees_project
 from tests.support.fake_jira.routing import JiraError, Routes, json_object
@@ -16,12 +19,18 @@ routes = Routes()
 PAGE_CAP = 1000
 
 
-def find_issues(jira: "FakeJira", user: User | None, jql: str) -> list[Issue]:
-    """The visible issues that match, in order. Raises JqlError."""
+def parse(jira: "FakeJira", user: User | None, jql: str) -> Query:
+    """As this user means it: their projects, their time zone. Raises JqlError."""
     visible = [project for project in jira.store.projects.values() if sees_project(user, project)]
     names = {name for project in visible for name in (project.key, project.name, str(project.id))}
     people = {name for u in jira.people.users.values() for name in (u.name, f"JIRAUSER{u.number}", u.account_id)}
-    query = parse_jql(jql, Context(user, jira.store.now(), frozenset(names), frozenset(people)))
+    zone = ZoneInfo(user.time_zone if user else jira.time_zone)
+    return parse_jql(jql, Context(user, jira.store.now(), frozenset(names), frozenset(people), zone))
+
+
+def find_issues(jira: "FakeJira", user: User | None, jql: str) -> list[Issue]:
+    """The visible issues that match, in order. Raises JqlError."""
+    query = parse(jira, user, jql)
     return query.run([issue for issue in jira.store.issues.values() if sees_issue(user, issue)])
 
 
@@ -59,13 +68,28 @@ async def search_by_token(jira: "FakeJira", request: Request) -> Answer:
         )
     try:
         found = find_issues(jira, request.user, jql)
-        start = int(wanted.get("nextPageToken") or 0)
+        start = _position(wanted.get("nextPageToken"))
+        count = min(100, int(wanted.get("maxResults") or 50))
     except JqlError as error:
         raise JiraError(400, error.message) from None
-    count = min(100, int(wanted.get("maxResults") or 50))
+    except ValueError:
+        raise JiraError(400, "The nextPageToken or maxResults is invalid.") from None
     page = _page(jira, request.user, found[start : start + count], wanted, "id")
-    last = start + count >= len(found)
-    return Answer.json({"issues": page, "isLast": last, **({} if last else {"nextPageToken": str(start + count)})})
+    end = start + count
+    last = end >= len(found)
+    token = {} if last else {"nextPageToken": base64.urlsafe_b64encode(b"after:%d" % end).decode()}
+    return Answer.json({"issues": page, **token, "isLast": last})
+
+
+def _position(token: Any) -> int:
+    """Where the page begins that a token stands for; tokens mean nothing to clients. Raises ValueError."""
+    if not token:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(str(token))
+    except binascii.Error:
+        raise ValueError(token) from None
+    return int(text.removeprefix(b"after:"))
 
 
 async def _arguments(request: Request) -> dict[str, Any]:

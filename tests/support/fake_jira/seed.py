@@ -2,15 +2,16 @@
 
 Accounts (password `password-of-<name>`, PAT `pat-<number>-of-<name>`):
 `svc.bridge` works in OPS; `admin` may do everything; `readonly` may browse OPS; `outsider` sees no project;
-`no.access` has no application access; `locked` must solve a CAPTCHA first. Project HID is for admins only,
-OPS-13 has a security level that `svc.bridge` is not a member of.
+`no.access` has no application access; `locked` must solve a CAPTCHA first; `pat` administers the project OPS, not
+Jira. Project HID is for admins only, OPS-13 has a security level that `svc.bridge` is not a member of.
+Their time zones differ from each other, from UTC and from Jira's own (Europe/Madrid).
 """
 
 from datetime import UTC, datetime, timedelta
 
 from tests.support.fake_jira.people import People, User
 from tests.support.fake_jira.permissions import grants_of
-from tests.support.fake_jira.store import Link, Project, Store
+from tests.support.fake_jira.store import Project, Store
 
 EPOCH = datetime(2026, 3, 3, 8, 14, 7, 312000, tzinfo=UTC)
 WORDS = ("valve", "pump", "sensor", "router", "door", "printer", "conveyor", "lamp", "gauge", "motor")
@@ -19,13 +20,26 @@ WORDS = ("valve", "pump", "sensor", "router", "door", "printer", "conveyor", "la
 def seed_people(people: People) -> None:
     """Register the accounts."""
     users = {"jira-software-users"}
-    people.add(User("svc.bridge", "Bridge Service", 10412, users | {"integrations", "developers"}))
-    people.add(User("admin", "Ada Admin", 10100, users | {"jira-administrators", "qa-team", "developers"}))
+    people.add(
+        User(
+            "svc.bridge", "Bridge Service", 10412, users | {"integrations", "developers"}, time_zone="America/New_York"
+        )
+    )
+    people.add(
+        User(
+            "admin",
+            "Ada Admin",
+            10100,
+            users | {"jira-administrators", "qa-team", "developers"},
+            time_zone="Asia/Kolkata",
+        )
+    )
     people.add(User("ines.ferro", "Inés Ferro", 10207, users | {"developers", "project-leads"}))
     people.add(User("omar.haddad", "Omar Haddad", 10208, users | {"developers", "qa-team"}))
-    people.add(User("readonly", "Rea Donly", 10500, users | {"viewers"}))
+    people.add(User("readonly", "Rea Donly", 10500, users | {"viewers"}, time_zone="Australia/Adelaide"))
     people.add(User("outsider", "Otto Outside", 10501, users))
     people.add(User("no.access", "Nora Noaccess", 10502, set(), application_access=False))
+    people.add(User("pat", "Pat Projectlead", 10504, users | {"project-leads"}, time_zone="Pacific/Auckland"))
     people.add(User("locked", "Lou Locked", 10503, users | {"developers"}, captcha=True, failed_logins=3))
 
 
@@ -77,6 +91,5 @@ def _seed_details(store: Store, people: People) -> None:
     store.add_attachment(issue, ines, "pressure log.csv", log, "text/csv")
     store.add_attachment(issue, ines, "hall3.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "image/png")
     issue.watchers += [ines, people.users["omar.haddad"]]
-    link = Link(store.next_id(), "10000", inward=issue, outward=other)
-    store.links[link.id] = link
+    store.add_link("10000", inward=issue, outward=other)
     issue.updated = EPOCH + timedelta(days=1)

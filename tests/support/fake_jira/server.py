@@ -12,24 +12,27 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from tests.support.fake_jira import misbehaviour as faults
 from tests.support.fake_jira.agile import first_sprints
+from tests.support.fake_jira.changes import Changes
+from tests.support.fake_jira.event_bodies import Event
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.people import People, User
 from tests.support.fake_jira.profiles import load_profile
 from tests.support.fake_jira.recording import RecordedRequest
 from tests.support.fake_jira.seed import seed_people, seed_store
 from tests.support.fake_jira.serving import serve
-from tests.support.fake_jira.store import Attachment, Comment, Content, Issue, Store
+from tests.support.fake_jira.store import Change, Comment, Issue, Store, Worklog
 from tests.support.fake_jira.views import Views
-from tests.support.fake_jira.webhooks import Webhooks, event_payload
+from tests.support.fake_jira.webhooks import Webhooks
 from tests.support.fake_jira.wire import WireConnection
 
 HEAD_LIMIT = 8192  # Tomcat's maxHttpHeaderSize
 
 
-class FakeJira:
+class FakeJira(Changes):
     """One Jira on one port. All attributes may be changed while it runs."""
 
     def __init__(
@@ -104,6 +107,24 @@ class FakeJira:
     def media_url(self) -> str:
         """Where Cloud's signed media links lead: another origin than Jira's own, as api.media.atlassian.com is."""
         return self.origin.replace("127.0.0.1", "localhost") + self.context
+
+    @property
+    def clock_offset(self) -> float:
+        """Seconds by which Jira's clock is ahead of the machine's (negative: behind)."""
+        return self.store.clock_offset
+
+    @clock_offset.setter
+    def clock_offset(self, seconds: float) -> None:
+        self.store.clock_offset = seconds
+
+    @property
+    def time_zone(self) -> str:
+        """Jira's own, in which it writes moments; accounts have their own (`users[name].time_zone`)."""
+        return self.views.zone.key
+
+    @time_zone.setter
+    def time_zone(self, name: str) -> None:
+        self.views.zone = ZoneInfo(name)
 
     @property
     def users(self) -> dict[str, User]:
@@ -209,31 +230,6 @@ class FakeJira:
             while not predicate(self):
                 await asyncio.sleep(0.005)
 
-    def add_issue(
-        self, summary: str = "An issue", *, project: str = "OPS", reporter: str = "ines.ferro", **fields: Any
-    ) -> Issue:
-        """As another user would: the event goes out to webhooks. `fields` as of store.Issue."""
-        user = self.users[reporter]
-        issue = self.store.add_issue(self.store.projects[project], summary, user, **fields)
-        self.emit("jira:issue_created", user, issue=issue, event_type="issue_created")
-        return issue
-
-    def add_comment(self, issue: Issue, author: User, body: Any, visibility: dict[str, str] | None = None) -> Comment:
-        """And both events that Jira sends for one comment."""
-        comment = self.store.add_comment(issue, author, body, visibility)
-        self.emit("comment_created", author, issue=issue, comment=comment)
-        self.emit("jira:issue_updated", author, issue=issue, comment=comment, event_type="issue_commented")
-        return comment
-
-    def add_generated_attachment(
-        self, issue_key: str, filename: str, size: int, author: str = "ines.ferro"
-    ) -> Attachment:
-        """A file of `size` bytes of the pattern that is stored nowhere."""
-        issue = self.store.find_issue(issue_key)
-        assert issue is not None, issue_key
-        kind = "application/octet-stream"
-        return self.store.add_attachment(issue, self.users[author], filename, Content.generated(size), kind)
-
     def emit(
         self,
         event: str,
@@ -241,18 +237,13 @@ class FakeJira:
         *,
         issue: Issue | None = None,
         comment: Comment | None = None,
+        worklog: Worklog | None = None,
+        change: Change | None = None,
         event_type: str | None = None,
-        changelog: dict[str, Any] | None = None,
         payload: dict[str, Any] | None = None,
     ) -> None:
-        """Publish an event to the webhooks; `payload` replaces the body made from issue and comment."""
-        if not self.webhooks.registered:
-            return
-        if payload is None and issue is not None:
-            payload = event_payload(self, event, user, issue, comment, event_type)
-            if changelog is not None:
-                payload["changelog"] = changelog
-        self.webhooks.publish(event, user, payload or {}, issue)
+        """Publish an event to the webhooks; `payload` replaces the body made from the records."""
+        self.webhooks.publish(Event(event, user, issue, comment, worklog, change, event_type, payload))
 
     # -- answers that several resources share
 

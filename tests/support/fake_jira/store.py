@@ -8,7 +8,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from tests.support.fake_jira.pattern import PatternCheck, pattern_chunks, pattern_sha256
@@ -55,9 +55,21 @@ class Worklog:
     id: int
     author: User
     comment: str
-    started: str
+    started: datetime
     seconds: int
     created: datetime
+    updated: datetime
+    update_author: User
+
+
+@dataclass(slots=True, eq=False)
+class Change:
+    """One entry of an issue's history; `items` as in the JSON."""
+
+    id: int
+    author: User | None
+    created: datetime
+    items: list[dict[str, Any]]
 
 
 @dataclass(slots=True, eq=False)
@@ -177,7 +189,9 @@ class Issue:
     worklogs: list[Worklog] = field(default_factory=list)
     watchers: list[User] = field(default_factory=list)
     voters: list[User] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Change] = field(default_factory=list)
+    children: list["Issue"] = field(default_factory=list)  # store.set_parent
+    links: list[Link] = field(default_factory=list)  # store.add_link
 
     @property
     def key(self) -> str:
@@ -186,32 +200,49 @@ class Issue:
 
 
 class Store:
-    """All records of one stand-in."""
+    """All records of one stand-in. `clock_offset` in seconds is by how much its clock differs from the machine's."""
 
     def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
-        self.now = clock or (lambda: datetime.now(UTC))
+        self.clock = clock or (lambda: datetime.now(UTC))
+        self.clock_offset = 0.0
         self.projects: dict[str, Project] = {}
         self.issues: dict[int, Issue] = {}
         self.attachments: dict[int, Attachment] = {}
         self.links: dict[int, Link] = {}
         self._keys: dict[str, Issue] = {}
-        self._ids = itertools.count(200_000)
+        self._ids: dict[str, Iterator[int]] = {}
 
-    def next_id(self) -> int:
-        """A number that no record has."""
-        return next(self._ids)
+    def now(self) -> datetime:
+        """Jira's own idea of the time."""
+        return self.clock() + timedelta(seconds=self.clock_offset)
+
+    def next_id(self, kind: str) -> int:
+        """A number that no record of this kind has. Kinds count for themselves, as Jira's tables do: a comment and a
+        worklog may well have the same number.
+        """
+        return next(self._ids.setdefault(kind, itertools.count(200_000)))
 
     def add_issue(self, project: Project, summary: str, reporter: User, **fields: Any) -> Issue:
         """A new issue with the next number of its project (or `number=`, `id=`)."""
         now = fields.pop("created", None) or self.now()
         number = fields.pop("number", project.next_number)
         project.next_number = max(project.next_number, number + 1)
-        identifier = fields.pop("id", None) or self.next_id()
+        identifier = fields.pop("id", None) or self.next_id("issue")
         updated = fields.pop("updated", now)
+        parent = fields.pop("parent", None)
         issue = Issue(identifier, project, number, summary, reporter, now, updated, **fields)
         self.issues[issue.id] = issue
         self._keys[issue.key] = issue
+        self.set_parent(issue, parent)
         return issue
+
+    def set_parent(self, issue: Issue, parent: Issue | None) -> None:
+        """Make it a subtask, or none."""
+        if issue.parent is not None:
+            issue.parent.children.remove(issue)
+        issue.parent = parent
+        if parent is not None:
+            parent.children.append(issue)
 
     def find_issue(self, id_or_key: str) -> Issue | None:
         """By number or key (keys in any case)."""
@@ -223,22 +254,52 @@ class Store:
         """With its attachments and links."""
         del self.issues[issue.id]
         del self._keys[issue.key]
+        self.set_parent(issue, None)
         for attachment in issue.attachments:
             attachment.content.close()
             self.attachments.pop(attachment.id, None)
-        self.links = {n: link for n, link in self.links.items() if issue not in {link.inward, link.outward}}
+        for link in list(issue.links):
+            self.remove_link(link)
 
-    def subtasks(self, issue: Issue) -> list[Issue]:
-        """Issues whose parent this is."""
-        return [child for child in self.issues.values() if child.parent is issue]
+    def add_link(self, type_id: str, inward: Issue, outward: Issue) -> Link:
+        """Between two issues."""
+        link = Link(self.next_id("link"), type_id, inward, outward)
+        self.links[link.id] = link
+        for issue in {inward, outward}:
+            issue.links.append(link)
+        return link
+
+    def remove_link(self, link: Link) -> None:
+        """From both issues."""
+        del self.links[link.id]
+        for issue in {link.inward, link.outward}:
+            issue.links.remove(link)
 
     def add_comment(self, issue: Issue, author: User, body: Any, visibility: dict[str, str] | None = None) -> Comment:
         """At the end."""
         now = self.now()
-        comment = Comment(self.next_id(), author, body, now, now, author, visibility)
+        comment = Comment(self.next_id("comment"), author, body, now, now, author, visibility)
         issue.comments.append(comment)
         issue.updated = now
         return comment
+
+    def add_worklog(
+        self, issue: Issue, author: User, seconds: int, comment: str = "", started: datetime | None = None
+    ) -> Worklog:
+        """At the end."""
+        now = self.now()
+        worklog = Worklog(self.next_id("worklog"), author, comment, started or now, seconds, now, now, author)
+        issue.worklogs.append(worklog)
+        issue.updated = now
+        return worklog
+
+    def add_change(self, issue: Issue, author: User | None, items: list[dict[str, Any]]) -> Change:
+        """An entry of the history."""
+        now = self.now()
+        change = Change(self.next_id("change"), author, now, items)
+        issue.history.append(change)
+        issue.updated = now
+        return change
 
     def add_attachment(
         self, issue: Issue, author: User, filename: str, content: Content | bytes, mime_type: str = "text/plain"
@@ -247,7 +308,7 @@ class Store:
         if isinstance(content, bytes):
             data, content = content, Content()
             content.take(data)
-        attachment = Attachment(self.next_id(), issue, filename, author, self.now(), mime_type, content)
+        attachment = Attachment(self.next_id("attachment"), issue, filename, author, self.now(), mime_type, content)
         issue.attachments.append(attachment)
         issue.updated = self.now()
         self.attachments[attachment.id] = attachment

@@ -1,8 +1,9 @@
 """How records look as JSON: the shapes and absolute links of Jira's REST API (fixtures/, docs/facts.md J1 to J5)."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import quote, quote_plus
+from zoneinfo import ZoneInfo
 
 from tests.support.fake_jira.people import User
 from tests.support.fake_jira.profiles import Profile
@@ -14,6 +15,7 @@ from tests.support.fake_jira.store import (
     STATUSES,
     TRANSITIONS,
     Attachment,
+    Change,
     Comment,
     Issue,
     Link,
@@ -26,18 +28,33 @@ SIZES = {"48x48": "", "24x24": "size=small&", "16x16": "size=xsmall&", "32x32": 
 STATUS_COLOURS = {"new": "blue-gray", "indeterminate": "yellow", "done": "green"}
 
 
-def stamp(moment: datetime) -> str:
+INLINE_LIMIT = 20  # worklogs inside an issue; on Cloud also comments
+
+
+def stamp(moment: datetime, zone: tzinfo | None = None) -> str:
     """Jira's date form: milliseconds, offset without a colon."""
+    moment = moment.astimezone(zone) if zone else moment
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}" + moment.strftime("%z")
 
 
+def parse_stamp(text: str) -> datetime:
+    """The moment that Jira's date form means. Raises ValueError."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
+
+
 class Views:
-    """JSON of records on one configured base URL."""
+    """JSON of records on one configured base URL. Moments are shown in Jira's own `zone`."""
 
     def __init__(self, profile: Profile, base_url: str, store: Store) -> None:
         self.profile = profile
         self.base_url = base_url
         self.store = store
+        self.zone = ZoneInfo("Europe/Madrid")
+        self._users: dict[tuple[object, ...], dict[str, Any]] = {}
+
+    def stamp(self, moment: datetime) -> str:
+        """In Jira's zone."""
+        return stamp(moment, self.zone)
 
     def rest(self, path: str) -> str:
         """An absolute link into the REST API."""
@@ -47,10 +64,20 @@ class Views:
         """The login name on 7.x, JIRAUSERn later."""
         return user.name if self.profile.user_key_style == "name" else f"JIRAUSER{user.number}"
 
+    def user_id(self, user: User) -> str:
+        """What changelogs name a user by: the key, the account id on Cloud."""
+        return user.account_id if self.profile.is_cloud else self.user_key(user)
+
     def user(self, user: User | None) -> dict[str, Any] | None:
         """A user as it appears inside other records."""
         if user is None:
             return None
+        state = (user.name, user.display_name, user.active, user.time_zone, self.base_url)
+        if state not in self._users:
+            self._users[state] = self._user(user)
+        return self._users[state]
+
+    def _user(self, user: User) -> dict[str, Any]:
         avatars = {size: f"{self.base_url}/secure/useravatar?{query}avatarId=10340" for size, query in SIZES.items()}
         common = {"avatarUrls": avatars, "displayName": user.display_name, "active": user.active}
         if self.profile.is_cloud:
@@ -59,7 +86,7 @@ class Views:
         else:
             link = self.rest(f"user?username={quote_plus(user.name)}")
             identity = {"self": link, "name": user.name, "key": self.user_key(user)}
-        return {**identity, "emailAddress": user.email, **common, "timeZone": "Europe/Madrid"}
+        return {**identity, "emailAddress": user.email, **common, "timeZone": user.time_zone}
 
     def myself(self, user: User, expand: str) -> dict[str, Any]:
         """/myself."""
@@ -152,8 +179,8 @@ class Views:
             "author": self.user(comment.author),
             "body": comment.body,
             "updateAuthor": self.user(comment.update_author),
-            "created": stamp(comment.created),
-            "updated": stamp(comment.updated),
+            "created": self.stamp(comment.created),
+            "updated": self.stamp(comment.updated),
         }
         return {**view, "visibility": comment.visibility} if comment.visibility else view
 
@@ -162,16 +189,21 @@ class Views:
         return {
             "self": self.rest(f"issue/{issue.id}/worklog/{worklog.id}"),
             "author": self.user(worklog.author),
-            "updateAuthor": self.user(worklog.author),
+            "updateAuthor": self.user(worklog.update_author),
             "comment": worklog.comment,
-            "created": stamp(worklog.created),
-            "updated": stamp(worklog.created),
-            "started": worklog.started,
+            "created": self.stamp(worklog.created),
+            "updated": self.stamp(worklog.updated),
+            "started": self.stamp(worklog.started),
             "timeSpent": f"{worklog.seconds // 60}m",
             "timeSpentSeconds": worklog.seconds,
             "id": str(worklog.id),
             "issueId": str(issue.id),
         }
+
+    def change(self, change: Change) -> dict[str, Any]:
+        """An entry of the history."""
+        author, created = self.user(change.author), self.stamp(change.created)
+        return {"id": str(change.id), "author": author, "created": created, "items": change.items}
 
     def attachment(self, attachment: Attachment) -> dict[str, Any]:
         """Metadata; `content` is a servlet address on-premise, a REST one on Cloud."""
@@ -182,7 +214,7 @@ class Views:
             "id": str(number),
             "filename": attachment.filename,
             "author": self.user(attachment.author),
-            "created": stamp(attachment.created),
+            "created": self.stamp(attachment.created),
             "size": attachment.content.size,
             "mimeType": attachment.mime_type,
             "content": self.rest(f"attachment/content/{number}") if self.profile.is_cloud else content,
@@ -231,7 +263,9 @@ class Views:
     def fields(self, issue: Issue, user: User | None) -> dict[str, Any]:
         """All fields of an issue."""
         security = issue.security
-        comments = [self.comment(issue, comment) for comment in issue.comments]
+        comments = issue.comments[:INLINE_LIMIT] if self.profile.is_cloud else issue.comments
+        shown = [self.comment(issue, comment) for comment in comments]
+        worklogs = [self.worklog(issue, worklog) for worklog in issue.worklogs[:INLINE_LIMIT]]
         watches = self.watchers(issue, user, with_names=False)
         return {
             "issuetype": self.issue_type(issue.type_id),
@@ -239,8 +273,8 @@ class Views:
             "resolution": {"self": self.rest("resolution/10000"), "id": "10000", "name": issue.resolution}
             if issue.resolution
             else None,
-            "created": stamp(issue.created),
-            "updated": stamp(issue.updated),
+            "created": self.stamp(issue.created),
+            "updated": self.stamp(issue.updated),
             "priority": self.priority(issue.priority_id),
             "labels": issue.labels,
             "assignee": self.user(issue.assignee),
@@ -250,14 +284,25 @@ class Views:
             "components": [],
             "fixVersions": [],
             "versions": [],
-            "issuelinks": [self.link(n, issue) for n in self.store.links.values() if issue in {n.inward, n.outward}],
-            "subtasks": [self.issue_stub(child) for child in self.store.subtasks(issue)],
+            "issuelinks": [self.link(link, issue) for link in issue.links],
+            "subtasks": [self.issue_stub(child) for child in issue.children],
             "summary": issue.summary,
             "description": issue.description,
             "watches": {key: value for key, value in watches.items() if key != "watchers"},
             "votes": self.votes(issue, user),
             "attachment": [self.attachment(attachment) for attachment in issue.attachments],
-            "comment": {"comments": comments, "maxResults": len(comments), "total": len(comments), "startAt": 0},
+            "comment": {
+                "comments": shown,
+                "maxResults": INLINE_LIMIT if self.profile.is_cloud else len(shown),
+                "total": len(issue.comments),
+                "startAt": 0,
+            },
+            "worklog": {
+                "startAt": 0,
+                "maxResults": INLINE_LIMIT,
+                "total": len(issue.worklogs),
+                "worklogs": worklogs,
+            },
             **({"security": {"id": security, "name": SECURITY_LEVELS[security]}} if security else {}),
             **({"parent": self.issue_stub(issue.parent)} if issue.parent else {}),
             **issue.extra,
@@ -273,8 +318,9 @@ class Views:
             "fields": _wanted(self.fields(issue, user), fields),
         }
         if "changelog" in expand:
-            count = len(issue.history)
-            view["changelog"] = {"startAt": 0, "maxResults": count, "total": count, "histories": issue.history}
+            histories = [self.change(change) for change in issue.history]
+            count = len(histories)
+            view["changelog"] = {"startAt": 0, "maxResults": count, "total": count, "histories": histories}
         if "renderedFields" in expand:
             view["renderedFields"] = {"description": f"<p>{issue.description or ''}</p>"}
         if "transitions" in expand:
@@ -282,7 +328,7 @@ class Views:
         return view
 
 
-NOT_NAVIGABLE = {"comment", "attachment"}
+NOT_NAVIGABLE = {"comment", "attachment", "worklog"}
 
 
 def _wanted(fields: dict[str, Any], spec: str) -> dict[str, Any]:

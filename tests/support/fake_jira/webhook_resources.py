@@ -1,11 +1,14 @@
 """Resources that register webhooks: one API up to 9 (and on Cloud), another from 10 on (docs/facts.md J6)."""
 
+import ipaddress
+import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from tests.support.fake_jira.delivering import Webhook
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.permissions import may_globally
 from tests.support.fake_jira.routing import JiraError, Routes, Situation, json_body, json_object
-from tests.support.fake_jira.webhooks import Webhook
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -35,25 +38,62 @@ def _find(jira: "FakeJira", number: str) -> Webhook:
 
 def _store(jira: "FakeJira", request: Request, body: dict[str, Any], number: int) -> Webhook:
     """Unknown properties are ignored, which is the trap of `jqlFilter` and of a top-level `secret` on 10."""
-    if not body.get("name") or not str(body.get("url", "")).startswith(("http://", "https://")):
-        raise JiraError(400, "The webhook needs a name and an http(s) URL")
+    _check_target(jira, body)
     new = jira.profile.new_webhooks
     configuration = {str(key): str(value) for key, value in (body.get("configuration") or {}).items()}
+    now = int(jira.store.now().timestamp() * 1000)
+    known = jira.webhooks.registered.get(number)
     webhook = Webhook(
         id=number,
         name=body["name"],
         url=body["url"],
         events=list(body.get("events") or []),
-        jql=configuration.get("FILTERS", "") if new else (body.get("filters") or {}).get(SECTION, ""),
+        jql=_filter_of(jira, body),
         exclude_body=configuration.get("EXCLUDE_BODY") == "true" if new else bool(body.get("excludeBody")),
         enabled=bool(body.get("active" if new else "enabled", True)),
         secret=configuration.get("SECRET") if new else (body.get("secret") if jira.profile.is_cloud else None),
         owner=request.user,
-        updated_ms=int(jira.store.now().timestamp() * 1000),
+        created_ms=known.created_ms if known else now,
+        updated_ms=now,
         configuration=configuration,
     )
+    if any(_same(webhook, other) for other in jira.webhooks.registered.values() if other.id != number) and not new:
+        raise JiraError(409, "A webhook with the same parameters is already registered")
     jira.webhooks.registered[number] = webhook
     return webhook
+
+
+def _check_target(jira: "FakeJira", body: dict[str, Any]) -> None:
+    """Cloud takes https only; the stand-in excepts loopback, where tests listen."""
+    url = str(body.get("url", ""))
+    if not body.get("name") or not url.startswith(("http://", "https://")):
+        raise JiraError(400, "The webhook needs a name and an http(s) URL")
+    if jira.profile.is_cloud and url.startswith("http://") and not _is_loopback(urlsplit(url).hostname or ""):
+        raise JiraError(400, "The webhook URL must use https")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _filter_of(jira: "FakeJira", body: dict[str, Any]) -> str:
+    """10 is given plain JQL or a JSON object keyed by section: sources differ (docs/facts.md J6)."""
+    if not jira.profile.new_webhooks:
+        return (body.get("filters") or {}).get(SECTION) or ""
+    text = str((body.get("configuration") or {}).get("FILTERS") or "")
+    if not text.startswith("{"):
+        return text
+    try:
+        return str(json.loads(text).get(SECTION) or "")
+    except ValueError:
+        raise JiraError(400, "FILTERS is not valid") from None
+
+
+def _same(one: Webhook, other: Webhook) -> bool:
+    return (one.url, set(one.events), one.jql) == (other.url, set(other.events), other.jql)
 
 
 def _next_number(jira: "FakeJira") -> int:
@@ -85,9 +125,6 @@ async def old_collection(jira: "FakeJira", request: Request) -> Answer:
     if request.method != "POST":
         return Answer.json([_old_view(jira, request, webhook) for webhook in jira.webhooks.registered.values()])
     body = await json_object(request)
-    duplicate = (body.get("url"), body.get("events"), (body.get("filters") or {}).get(SECTION, ""))
-    if any((w.url, w.events, w.jql) == duplicate for w in jira.webhooks.registered.values()):
-        raise JiraError(409, "A webhook with the same parameters is already registered")
     view = _old_view(jira, request, _store(jira, request, body, _next_number(jira)))
     return Answer.json(view, 201, [("Location", view["self"])])
 
@@ -119,19 +156,30 @@ async def old_enabled(jira: "FakeJira", request: Request, number: str) -> Answer
 # -- registration, 10 and later
 
 
-def _new_view(webhook: Webhook) -> dict[str, Any]:
+def _new_view(jira: "FakeJira", webhook: Webhook) -> dict[str, Any]:
+    configuration = dict(webhook.configuration)
+    if jira.webhooks.filters_as_json and "FILTERS" in configuration:
+        configuration["FILTERS"] = json.dumps({SECTION: webhook.jql})
     return {
         "id": webhook.id,
         "name": webhook.name,
         "url": webhook.url,
         "events": webhook.events,
-        "createdDate": webhook.updated_ms,
+        "createdDate": webhook.created_ms,
         "updatedDate": webhook.updated_ms,
-        "configuration": webhook.configuration,
+        "configuration": configuration,
         "active": webhook.enabled,
         "scopeType": "global",
         "sslVerificationRequired": True,
     }
+
+
+def _page(jira: "FakeJira", request: Request) -> list[Webhook]:
+    event, listed = request.parameter("event"), list(jira.webhooks.registered.values())
+    start, count = request.parameter("start"), request.parameter("limit")
+    first = int(start) if start.isdigit() else 0
+    wanted = [webhook for webhook in listed if not event or event in webhook.events]
+    return wanted[first : first + int(count)] if count.isdigit() else wanted[first:]
 
 
 @routes.add("GET POST", NEW)
@@ -140,8 +188,8 @@ async def new_collection(jira: "FakeJira", request: Request) -> Answer:
     if refusal is not None:
         return refusal
     if request.method != "POST":
-        return Answer.json([_new_view(webhook) for webhook in jira.webhooks.registered.values()])
-    return Answer.json(_new_view(_store(jira, request, await json_object(request), _next_number(jira))), 201)
+        return Answer.json([_new_view(jira, webhook) for webhook in _page(jira, request)])
+    return Answer.json(_new_view(jira, _store(jira, request, await json_object(request), _next_number(jira))), 201)
 
 
 @routes.add("GET PUT DELETE", NEW + "/{number}")
@@ -155,7 +203,7 @@ async def new_single(jira: "FakeJira", request: Request, number: str) -> Answer:
         return Answer.empty()
     if request.method == "PUT":
         webhook = _store(jira, request, await json_object(request), webhook.id)
-    return Answer.json(_new_view(webhook))
+    return Answer.json(_new_view(jira, webhook))
 
 
 @routes.add("GET", NEW + "/{number}/statistics")
