@@ -27,6 +27,8 @@ from tunnel.streams import StreamReceiver
 VIA: Final = (b"Via", b"1.1 jira-tunnel")
 RULES: Final = RuleSet(PROFILES["full-rest"], NEVER)
 """What may pass where no agent's policy decides (docs/decisions/0010-direct-connections.md)."""
+OWN_RULES: Final = RuleSet(PROFILES["webhooks"], NEVER)
+"""What the gateway itself may ask beside that: reading, searching, and webhooks that point at itself."""
 
 
 class DirectCarrier:
@@ -52,9 +54,18 @@ class DirectCarrier:
         """What keeps this Jira from too much."""
         return self._outlet.protection
 
+    @property
+    def own(self) -> "OwnRequests":
+        """Where the gateway's own requests go in, the ones about webhooks too; no caller's request comes here."""
+        return OwnRequests(self)
+
     def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> DirectStream:
         """Send a request; raises `gateway.admission.Refused` when it must not or cannot go to this Jira."""
-        stream = DirectStream(receiver, self._screened(head), self._outlet)
+        return self.send(head, receiver, RULES)
+
+    def send(self, head: RequestHead, receiver: StreamReceiver, rules: RuleSet) -> DirectStream:
+        """Send what these rules let pass; raises `Refused`."""
+        stream = DirectStream(receiver, self._screened(head, rules), self._outlet)
         stream.begin()
         self.streams += 1
         return stream
@@ -62,20 +73,20 @@ class DirectCarrier:
     def _closed(self) -> None:
         self.streams -= 1
 
-    def _screened(self, head: RequestHead) -> Screened:
+    def _screened(self, head: RequestHead, rules: RuleSet) -> Screened:
         """Return what goes to Jira; the target that was checked is sent as it is, below the context path."""
-        target = self._permitted(head)
+        target = self._permitted(head, rules)
         headers = self._headers(head.headers)
         request = JiraRequest(head.method, self._context_path + head.target, headers, head.body)
         login = next((value for name, value in reversed(headers) if name.lower() == b"authorization"), None)
         return Screened(request, target, head.meta.get(b"caller", b""), login, self._account(login))
 
-    def _permitted(self, head: RequestHead) -> Target:
+    def _permitted(self, head: RequestHead, rules: RuleSet) -> Target:
         try:
             target = parse_target(head.target)
         except AmbiguousTarget as error:
             raise Refused(Problem(BAD_REQUEST, f"The path is ambiguous ({error.reason}).")) from None
-        decision = evaluate(RULES, head.method, target, credentials=self._credentials.value)
+        decision = evaluate(rules, head.method, target, credentials=self._credentials.value)
         if isinstance(decision, Deny):
             rule = f" (rule {decision.rule_id})" if decision.rule_id else ""
             message = f"The gateway's rules for direct connections refused it: {decision.reason}{rule}."
@@ -98,3 +109,22 @@ class DirectCarrier:
         if self._credentials is Credentials.GATEWAY:
             return accounts.own
         return accounts.of_caller(login) if accounts.are_callers_known else None
+
+
+class OwnRequests:
+    """The way of the gateway's own requests (gateway.events.jira_client): the same Jira, other rules.
+
+    What is registered there is not checked, as it would be at an agent: the URL is one of ours.
+    """
+
+    __slots__ = ("_carrier",)
+
+    def __init__(self, carrier: DirectCarrier) -> None:
+        self._carrier = carrier
+
+    def __repr__(self) -> str:
+        return f"<OwnRequests {self._carrier!r}>"
+
+    def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> DirectStream:
+        """Send a request; raises `gateway.admission.Refused`."""
+        return self._carrier.send(head, receiver, OWN_RULES)

@@ -3,25 +3,24 @@
 GET only, one request at a time, a bounded answer, a deadline; not the path of callers' requests.
 """
 
-import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from gateway.admission import Refused
+from gateway.asking import Question, Reply, ask
 from gateway.directory import ConnectionEntry
-from gateway.errors import Problem, from_reset
-from gateway.registry import Opener, Registry, RelayStream, Way
+from gateway.errors import from_reset
+from gateway.registry import Registry, Way
 from gateway.store import Credentials
 from jira_api.server_info import InvalidServerInfo, parse_server_info
-from tunnel.errors import ErrorCode, Progress, StreamRefused
-from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead
+from tunnel.errors import ErrorCode, Progress
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
 PROBE_SECONDS: Final = 15.0
 OK: Final = 200
 
+ProbeAnswer = Reply
 PickDirect = Callable[[ConnectionEntry], Way | None]
 
 
@@ -33,55 +32,6 @@ class Check:
     result: str
     detail: str
     action: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeAnswer:
-    """Jira's answer to a probe, or our problem with it; `login` is the agent's verdict on the login, if it sent one."""
-
-    status: int = 0
-    headers: Pairs = field(default_factory=list)
-    body: bytes = b""
-    login: bytes = b""
-    problem: Problem | None = None
-
-
-class _Collector:
-    """One GET on a stream, collected."""
-
-    def __init__(self) -> None:
-        self.done: asyncio.Future[ProbeAnswer] = asyncio.get_running_loop().create_future()
-        self.stream: RelayStream | None = None
-        self._head: ResponseHead | None = None
-        self._body = bytearray()
-
-    def on_response(self, head: ResponseHead) -> None:
-        """Keep the head."""
-        self._head = head
-
-    def on_data(self, data: bytes) -> None:
-        """Keep a bounded part of the body."""
-        self._body += data[: MAX_ANSWER_BYTES - len(self._body)]
-        if self.stream is not None:
-            self.stream.consume(len(data))
-
-    def on_end(self, trailers: Pairs) -> None:
-        """The answer is complete."""
-        del trailers
-        head = self._head
-        if head is not None:
-            self._settle(ProbeAnswer(head.status, head.headers, bytes(self._body), head.meta.get(b"jira-login", b"")))
-
-    def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:
-        """There will be no answer."""
-        self._settle(ProbeAnswer(problem=from_reset(code, progress, detail)))
-
-    def on_writable(self) -> None:
-        """Nothing is written."""
-
-    def _settle(self, answer: ProbeAnswer) -> None:
-        if not self.done.done():
-            self.done.set_result(answer)
 
 
 class JiraProbe:
@@ -105,38 +55,14 @@ class JiraProbe:
         if way is None:
             gone = "the agent has gone" if agent else "its configuration cannot be used; see the gateway's log"
             return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, gone))
-        headers: Pairs = []
-        if connection.authorization is not None:
-            headers.append((b"Authorization", connection.authorization.get_secret_value()))
-        return await ask(way.link, target, headers, connection.credentials, seconds)
+        return await ask(way.link, question(connection, target), seconds=seconds, max_bytes=MAX_ANSWER_BYTES)
 
 
-async def ask(
-    link: Opener,
-    target: bytes,
-    headers: Pairs,
-    credentials: Credentials = Credentials.CALLER,
-    seconds: float = PROBE_SECONDS,
-) -> ProbeAnswer:
-    """Return the answer to a GET of `target` through this link, or our problem with it."""
-    meta = {b"request-id": b"probe", b"caller": b"gateway", b"credentials": credentials.value.encode()}
-    headers = [(b"Accept", b"application/json"), *headers]
-    collector = _Collector()
-    try:
-        head = RequestHead(b"GET", target, headers, NO_BODY, int(seconds * 1000), meta)
-        collector.stream = link.open_stream(head, collector)
-    except StreamRefused as refused:
-        return ProbeAnswer(problem=from_reset(refused.code, Progress.NOT_SENT, ""))
-    except Refused as refused:
-        return ProbeAnswer(problem=refused.problem)
-    try:
-        async with asyncio.timeout(seconds + 1):
-            return await collector.done
-    except TimeoutError:
-        return ProbeAnswer(problem=from_reset(ErrorCode.JIRA_TIMEOUT, Progress.SENT, ""))
-    finally:
-        if collector.done.cancelled():  # by the deadline, or with whoever asked
-            collector.stream.reset(ErrorCode.DEADLINE)
+def question(connection: ConnectionEntry, target: bytes, method: bytes = b"GET", body: bytes = b"") -> Question:
+    """Return a request with the login that the connection uses; with a caller's login, without any."""
+    secret = connection.authorization
+    login = None if secret is None else secret.get_secret_value()
+    return Question(target, method, body, login, connection.credentials)
 
 
 async def test_connection(

@@ -335,3 +335,42 @@ def test_a_head_that_cannot_be_sent_after_waiting_is_told_and_gives_its_place_ba
 
     assert relay.heard[0][:2] == (ErrorCode.BAD_REQUEST, Progress.NOT_SENT)
     assert (direct.streams, direct.protection.in_flight) == (0, 0)
+
+
+WEBHOOKS = ["/rest/webhooks/1.0/webhook", "/rest/webhooks/1.0/webhook/7", "/rest/jira-webhook/1.0/webhooks"]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"PUT", b"DELETE"])
+@pytest.mark.parametrize("path", WEBHOOKS)
+@pytest.mark.parametrize("credentials", list(Credentials))
+def test_a_callers_request_reaches_no_webhook(pool, relay, path, method, credentials):
+    with pytest.raises(Refused) as refused:
+        carrier(pool, credentials).open_stream(request(target=path.encode(), method=method), relay)
+    assert (refused.value.problem.slug.name, pool.head) == ("policy_denied", None)
+
+
+@pytest.mark.parametrize("path", WEBHOOKS)
+def test_the_gateways_own_requests_reach_webhooks_and_count_as_all_others(pool, relay, path):
+    direct = carrier(pool)
+    stream = direct.own.open_stream(request(target=path.encode(), headers=[LOGIN]), relay)
+    assert pool.head.target == b"/jira" + path.encode()
+    assert (direct.streams, direct.protection.in_flight) == (1, 1)
+    stream.reset(ErrorCode.CANCEL)
+    assert (direct.streams, direct.protection.in_flight) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (b"POST", b"/rest/api/2/issue"),
+        (b"DELETE", b"/rest/api/2/issue/OPS-1"),
+        (b"GET", b"/rest/pat/latest/tokens"),
+        (b"GET", b"/rest/plugins/1.0/"),
+        (b"GET", b"/secure/admin"),
+        (b"POST", b"/rest/webhooks/1.0/webhook/../../../api/2/issue"),
+    ],
+)
+def test_the_gateways_own_requests_reach_nothing_that_it_does_not_need(pool, relay, method, path):
+    with pytest.raises(Refused):
+        carrier(pool).own.open_stream(request(target=path, method=method), relay)
+    assert pool.head is None

@@ -124,7 +124,8 @@ async def test_the_callers_own_login_cannot_be_tried():
 async def test_an_answer_without_end_costs_only_so_much():
     checks, link = await run((200, INFO + bytes(3 * MAX_ANSWER_BYTES)))
     assert results(checks)[1] == ("jira", "fail")
-    assert link.opened[0].consumed == link.opened[0].delivered
+    assert str(MAX_ANSWER_BYTES) in checks[1].detail
+    assert link.opened[0].resets == [ErrorCode.CANCEL]
 
 
 async def test_silence_has_an_end():
