@@ -35,6 +35,11 @@ class GatewayAddress:
         """The address as ``wss://host:port``."""
         return f"wss://{_authority(self.host)}:{self.port}"
 
+    @property
+    def hooks_url(self) -> str:
+        """Where this gateway would take webhooks itself: its host on the port of https."""
+        return f"https://{_authority(self.host)}/hooks/"
+
     def __str__(self) -> str:
         return self.url
 
@@ -76,6 +81,18 @@ class JiraAddress:
 
     def __str__(self) -> str:
         return self.url
+
+
+def parse_webhook_url(text: str) -> str:
+    """Return ``http(s)://host[:port][/path]`` without a trailing slash; raises ValueError with a problem and a fix."""
+    fix = "write http(s)://host[:port][/path], as Jira reaches this agent"
+    parts = _split(text, ("https", "http"), fix)
+    path = parts.path.rstrip("/")
+    if not _CONTEXT_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ValueError(f"has an unusual path; {fix}")
+    port = _port(parts)
+    authority = _authority(_host(parts))
+    return f"{parts.scheme}://{authority}{'' if port == DEFAULT_PORTS[parts.scheme] else f':{port}'}{path}"
 
 
 def _split(text: str, schemes: tuple[str, ...], fix: str) -> SplitResult:

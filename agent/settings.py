@@ -1,7 +1,6 @@
 """Every setting of the agent: its name, default, unit and what may be in it.
 
-The rest of the code receives plain values. Variables that a later part of the product uses are declared
-here too, because the contract's table (docs/contract.md §1) is one: an administrator may set all of it today.
+The rest of the code receives plain values. The table is that of docs/contract.md §1.
 """
 
 import os
@@ -13,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, IPvAnyAddress, SecretStr, model_validator
 
-from agent.addresses import GatewayAddress, JiraAddress
+from agent.addresses import GatewayAddress, JiraAddress, parse_webhook_url
 from runtime.address import Address
 from runtime.configuration import ConfigurationError, ProgramSettings
 
@@ -92,13 +91,21 @@ class AgentSettings(ProgramSettings):
     webhook_listen: Annotated[Address | None, _parsed_by(Address.parse)] = Field(
         default=None, description="address where Jira posts webhooks (off)"
     )
-    webhook_cert_file: Path | None = Field(default=None, description="certificate of WEBHOOK_LISTEN")
-    webhook_key_file: Path | None = Field(default=None, description="key of WEBHOOK_CERT_FILE")
-    webhook_url: str | None = Field(default=None, description="how Jira reaches WEBHOOK_LISTEN")
-    webhook_targets: Annotated[tuple[str, ...], _listed()] = Field(
-        default=(), description="URL prefixes that a webhook registration passing through may name"
+    webhook_cert_file: Path | None = Field(
+        default=None, description="certificate chain of WEBHOOK_LISTEN; without it Jira posts plain HTTP"
     )
-    spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20, description="events kept on disk, bytes")
+    webhook_key_file: Path | None = Field(default=None, description="key of WEBHOOK_CERT_FILE")
+    webhook_url: Annotated[str | None, _parsed_by(parse_webhook_url)] = Field(
+        default=None, description="how Jira reaches WEBHOOK_LISTEN (required unless that is a loopback address)"
+    )
+    webhook_targets: Annotated[tuple[str, ...], _listed()] = Field(
+        default=(),
+        description="URL prefixes that a webhook registration passing through may name (/hooks/ below WEBHOOK_URL and "
+        "on the gateways' hosts)",
+    )
+    spool_max_bytes: int = Field(
+        default=1 << 30, ge=1 << 20, description="webhooks kept on disk until a gateway has them"
+    )
     admin_listen: Annotated[Address, _parsed_by(Address.parse)] = Field(
         default=Address("127.0.0.1", 9091), description="/healthz /readyz /metrics /status, read-only"
     )
@@ -127,6 +134,31 @@ class AgentSettings(ProgramSettings):
                 "JIRA_AGENT_JIRA_PASSWORD", "is not set, but JIRA_AGENT_JIRA_USERNAME is", "set both"
             )
         return self
+
+    @model_validator(mode="after")
+    def _webhooks_arrive(self) -> Self:
+        if (self.webhook_cert_file is None) != (self.webhook_key_file is None):
+            missing = "KEY" if self.webhook_key_file is None else "CERT"
+            other = "CERT" if missing == "KEY" else "KEY"
+            raise ConfigurationError(
+                f"JIRA_AGENT_WEBHOOK_{missing}_FILE", f"is not set, but JIRA_AGENT_WEBHOOK_{other}_FILE is", "set both"
+            )
+        if self.webhook_listen is not None and self.webhook_url is None and not self.webhook_listen.is_loopback:
+            raise ConfigurationError(
+                "JIRA_AGENT_WEBHOOK_URL",
+                "is not set, and JIRA_AGENT_WEBHOOK_LISTEN is no loopback address",
+                "set it to how Jira reaches this agent, e.g. http://agent.corp.local:9443",
+            )
+        return self
+
+    def webhook_base_url(self, bound: Address | None = None) -> str | None:
+        """Return how Jira reaches the webhook listener; None without one. `bound` is where it came to listen."""
+        if self.webhook_listen is None:
+            return None
+        if self.webhook_url is not None:
+            return self.webhook_url
+        scheme = "http" if self.webhook_cert_file is None else "https"
+        return parse_webhook_url(f"{scheme}://{bound or self.webhook_listen}")
 
     def required_jira(self) -> JiraAddress:
         """Return Jira's address; raises `ConfigurationError` when it is not set."""

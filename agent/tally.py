@@ -32,3 +32,18 @@ class Tally:
     def denials(self) -> int:
         """Requests that the policy refused."""
         return self.outcomes[ErrorCode.POLICY_DENIED.name.lower()]
+
+
+class WebhookTally:
+    """What became of webhooks since the start: ``received`` were acknowledged, ``refused`` were not, by reason.
+
+    ``carried`` are durable at a gateway; ``dropped`` are what no gateway will ever take, by reason.
+    """
+
+    __slots__ = ("carried", "dropped", "received", "refused")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.carried = 0
+        self.refused: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
