@@ -114,6 +114,7 @@ async def sprint(jira: "FakeJira", request: Request, number: str) -> Answer:
     _check_right(jira, request)
     if request.method == "DELETE":
         del jira.sprints[found["id"]]
+        jira.emit("sprint_deleted", request.user, payload={"sprint": _sprint_view(jira, found)})
         return Answer.empty()
     body = await json_object(request)
     _change_state(found, body)
@@ -149,9 +150,8 @@ async def move_to_sprint(jira: "FakeJira", request: Request, number: str) -> Ans
         issue = jira.store.find_issue(str(key))
         if issue is None:
             raise JiraError(404, f"Issue {key} does not exist")
-        issue.extra[RANK_FIELD] = [
-            f"com.atlassian.greenhopper.service.sprint.Sprint@1[id={number},name={found['name']}]"
-        ]
+        sprint_text = f"com.atlassian.greenhopper.service.sprint.Sprint@1[id={number},name={found['name']}]"
+        jira.edit_issue(issue, request.user, {RANK_FIELD: [sprint_text]})
     return Answer.empty()
 
 

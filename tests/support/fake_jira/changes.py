@@ -62,6 +62,10 @@ class Changes:
         self.announce_issue(issue, user)
         return issue
 
+    def set_fields(self, issue: Issue, fields: dict[str, Any]) -> list[dict[str, Any]]:
+        """Without history and event; returns the changelog items. Raises JiraError."""
+        return apply_fields(self, issue, fields)
+
     def announce_issue(self, issue: Issue, user: User) -> None:
         """Send the event of a new issue. Only on Cloud was one with a changelog seen, which no history has."""
         change = None

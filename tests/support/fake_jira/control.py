@@ -7,10 +7,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tests.support.fake_jira.control_changes import CHANGES
+from tests.support.fake_jira.control_webhooks import WEBHOOK_SETTINGS, WEBHOOKS, change_webhook_setting
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.misbehaviour import fault_from_json
 from tests.support.fake_jira.recording import RecordedRequest
+from tests.support.fake_jira.routing import JiraError
 from tests.support.fake_jira.tomcat import BadRequest, map_target, parse_head
+from tests.support.fake_jira.views import milliseconds
 from tests.support.fake_jira.wire import Disconnected, HeadTooLarge, WireConnection
 
 if TYPE_CHECKING:
@@ -18,7 +22,8 @@ if TYPE_CHECKING:
 
 PREFIX = "/__control__/"
 SETTINGS = frozenset(
-    {"state", "gzip", "idle_timeout", "attachments_enabled", "upload_limit", "pat_on_servlets", "rate_limit", "hash_bodies", "recording"}
+    {"state", "gzip", "idle_timeout", "attachments_enabled", "upload_limit", "pat_on_servlets", "rate_limit", "hash_bodies", "recording",
+     "clock_offset", "time_zone", "worklogs_in_history"}
 )  # fmt: skip
 Command = Callable[["FakeJira", dict[str, Any]], Any]
 
@@ -63,11 +68,6 @@ def _clear(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
     return {}
 
 
-def _add_issue(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
-    issue = jira.add_issue(arguments.get("summary", "An issue"), project=arguments.get("project", "OPS"))
-    return {"key": issue.key, "id": issue.id}
-
-
 def _add_attachment(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
     attachment = jira.add_generated_attachment(arguments["issue"], arguments["filename"], arguments["size"])
     return {"id": attachment.id, "sha256": attachment.content.sha256, **jira.views.attachment(attachment)}
@@ -79,11 +79,15 @@ def _attachment(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
 
 
 def _set(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
-    if not arguments.keys() <= SETTINGS:
-        raise KeyError(", ".join(sorted(arguments.keys() - SETTINGS)))
+    unknown = arguments.keys() - SETTINGS - WEBHOOK_SETTINGS.keys()
+    if unknown:
+        raise KeyError(", ".join(sorted(unknown)))
     for name, value in arguments.items():
-        setattr(jira, name, value)
-    return {}
+        if name in SETTINGS:
+            setattr(jira, name, value)
+        else:
+            change_webhook_setting(jira, name, value)
+    return {"now": milliseconds(jira.store.now())}
 
 
 def _set_user(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
@@ -99,26 +103,19 @@ def _drop(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
     return {"dropped": jira.drop_connections(reset=arguments.get("reset", True))}
 
 
-def _deliveries(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
-    return [
-        {"event": d.event, "url": d.url, "status": d.status, "error": d.error, "body": d.body.decode()}
-        for d in jira.webhooks.deliveries
-    ]
-
-
 COMMANDS: dict[str, Command] = {
     "requests": _requests,
     "info": _info,
     "misbehave": _misbehave,
     "behave": _behave,
     "clear": _clear,
-    "add_issue": _add_issue,
     "add_attachment": _add_attachment,
     "attachment": _attachment,
     "set": _set,
     "set_user": _set_user,
     "drop_connections": _drop,
-    "deliveries": _deliveries,
+    **CHANGES,
+    **WEBHOOKS,
 }
 
 
@@ -162,5 +159,7 @@ class ControlPort:
             return Answer.json({"error": f"no command at {request.path}"}, 404)
         try:
             return Answer.json(command(self._jira, await request.json() or {}))
-        except (KeyError, TypeError, ValueError, AssertionError) as error:
+        except JiraError as error:
+            return Answer.json({"error": f"JiraError: {error.answer.body!r}"}, 400)
+        except (LookupError, AttributeError, TypeError, ValueError, AssertionError) as error:
             return Answer.json({"error": f"{type(error).__name__}: {error}"}, 400)

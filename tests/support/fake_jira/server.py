@@ -9,7 +9,7 @@ Everything is in memory and belongs to one event loop.
 import asyncio
 import itertools
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from tests.support.fake_jira import misbehaviour as faults
 from tests.support.fake_jira.agile import first_sprints
 from tests.support.fake_jira.changes import Changes
+from tests.support.fake_jira.delivering import Webhook
 from tests.support.fake_jira.event_bodies import Event
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.people import People, User
@@ -25,7 +26,8 @@ from tests.support.fake_jira.recording import RecordedRequest
 from tests.support.fake_jira.seed import seed_people, seed_store
 from tests.support.fake_jira.serving import serve
 from tests.support.fake_jira.store import Change, Comment, Issue, Store, Worklog
-from tests.support.fake_jira.views import Views
+from tests.support.fake_jira.storm import MIX, Order, Storm
+from tests.support.fake_jira.views import Views, milliseconds
 from tests.support.fake_jira.webhooks import Webhooks
 from tests.support.fake_jira.wire import WireConnection
 
@@ -71,6 +73,7 @@ class FakeJira(Changes):
         self.store = Store(clock)
         self.webhooks = Webhooks(self)
         self.sprints = first_sprints()
+        self.storms: list[Storm] = []
         self.requests: list[RecordedRequest] = []
         self.crashes: list[Exception] = []  # bugs of the stand-in itself
         self.connections = 0  # accepted so far
@@ -244,6 +247,35 @@ class FakeJira(Changes):
     ) -> None:
         """Publish an event to the webhooks; `payload` replaces the body made from the records."""
         self.webhooks.publish(Event(event, user, issue, comment, worklog, change, event_type, payload))
+
+    def change_webhook(self, number: int, **attributes: Any) -> Webhook:
+        """Tamper with a registration; attributes as of delivering.Webhook, such as `enabled`, `events`, `jql`."""
+        webhook = self.webhooks.registered[number]
+        for name, value in attributes.items():
+            if not hasattr(webhook, name):
+                raise KeyError(name)
+            setattr(webhook, name, value)
+        webhook.updated_ms = milliseconds(self.store.now())
+        return webhook
+
+    def remove_webhook(self, number: int) -> None:
+        """Raises KeyError."""
+        del self.webhooks.registered[number]
+
+    def storm(
+        self,
+        count: int,
+        rate: float,
+        kinds: Sequence[str] = MIX,
+        *,
+        project: str = "OPS",
+        issues: Sequence[str] = (),
+    ) -> Storm:
+        """Begin to make `count` changes, `rate` a second, of these kinds in turn (storm.KINDS); returns at once."""
+        storm = Storm(self, Order(count, rate, tuple(kinds), project, tuple(issues)))
+        self.storms.append(storm)
+        self._start(storm.run())
+        return storm
 
     # -- answers that several resources share
 

@@ -1,6 +1,6 @@
 """How records look as JSON: the shapes and absolute links of Jira's REST API (fixtures/, docs/facts.md J1 to J5)."""
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import quote, quote_plus
 from zoneinfo import ZoneInfo
@@ -35,6 +35,11 @@ def stamp(moment: datetime, zone: tzinfo | None = None) -> str:
     """Jira's date form: milliseconds, offset without a colon."""
     moment = moment.astimezone(zone) if zone else moment
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}" + moment.strftime("%z")
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970: the milliseconds that `stamp` shows, which a detour over floating point would sometimes miss."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def parse_stamp(text: str) -> datetime:

@@ -9,6 +9,7 @@ from tests.support.fake_jira.delivering import Webhook
 from tests.support.fake_jira.exchange import Answer, Request
 from tests.support.fake_jira.permissions import may_globally
 from tests.support.fake_jira.routing import JiraError, Routes, Situation, json_body, json_object
+from tests.support.fake_jira.views import milliseconds
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -41,7 +42,7 @@ def _store(jira: "FakeJira", request: Request, body: dict[str, Any], number: int
     _check_target(jira, body)
     new = jira.profile.new_webhooks
     configuration = {str(key): str(value) for key, value in (body.get("configuration") or {}).items()}
-    now = int(jira.store.now().timestamp() * 1000)
+    now = milliseconds(jira.store.now())
     known = jira.webhooks.registered.get(number)
     webhook = Webhook(
         id=number,
@@ -157,9 +158,10 @@ async def old_enabled(jira: "FakeJira", request: Request, number: str) -> Answer
 
 
 def _new_view(jira: "FakeJira", webhook: Webhook) -> dict[str, Any]:
-    configuration = dict(webhook.configuration)
-    if jira.webhooks.filters_as_json and "FILTERS" in configuration:
-        configuration["FILTERS"] = json.dumps({SECTION: webhook.jql})
+    shown = json.dumps({SECTION: webhook.jql}) if jira.webhooks.filters_as_json else webhook.jql
+    now = {"FILTERS": shown, "EXCLUDE_BODY": str(webhook.exclude_body).lower(), "SECRET": webhook.secret}
+    kept = {name: value for name, value in now.items() if name in webhook.configuration or value not in {"", "false"}}
+    configuration = {**webhook.configuration, **{name: value for name, value in kept.items() if value is not None}}
     return {
         "id": webhook.id,
         "name": webhook.name,

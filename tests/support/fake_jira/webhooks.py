@@ -12,6 +12,7 @@ from tests.support.fake_jira.event_bodies import Event, body_of
 from tests.support.fake_jira.jql import JqlError, Query
 from tests.support.fake_jira.searching import parse
 from tests.support.fake_jira.store import Issue
+from tests.support.fake_jira.views import milliseconds
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -42,7 +43,7 @@ class Webhooks(Deliveries):
         wanting = [webhook for webhook in wanting if self._matches(webhook, event)]
         if not wanting:
             return
-        timestamp = int(self._jira.store.now().timestamp() * 1000)
+        timestamp = milliseconds(self._jira.store.now())
         members = {"timestamp": timestamp, "webhookEvent": event.name, **body_of(self._jira, event)}
         body = json.dumps(members, ensure_ascii=False).encode()
         for webhook in wanting:
