@@ -1,0 +1,81 @@
+"""What a subscriber gets of an event: the JSON document around Jira's own (docs/event.schema.json). Pure.
+
+A function of the stored delivery and the trigger's name alone, so every attempt, replay, push and pull of one delivery
+has the same id and the same bytes. Jira's body goes in as it was stored: it is looked at once, never written anew.
+"""
+
+import json
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from gateway.store import Delivery, Event
+
+GAP: Final = "gap"
+"""The type of the event that tells of webhooks that may have been lost."""
+
+
+def message_id(event: Event, trigger: int) -> str:
+    """Return the id of an event for one trigger: the same each time, made of letters, digits and underscores."""
+    return f"evt_{sha256(f'{event.connection}/{event.occurrence}'.encode()).hexdigest()[:24]}_{trigger}"
+
+
+def compose(delivery: Delivery, trigger_name: str) -> bytes:
+    """Return the document for a delivery: one JSON object in UTF-8."""
+    event = delivery.event
+    head = {
+        "id": message_id(event, delivery.trigger),
+        "type": event.type,
+        "occurred_at": None if event.occurred_at is None else moment(event.occurred_at),
+        "received_at": moment(event.received_at),
+        "connection": event.connection,
+        "trigger": trigger_name,
+        "issue": _issue(event),
+        "repaired": event.repaired,
+    }
+    actor = event.actor.encode() if event.actor else b"null"
+    return b'%b,"actor":%b,"payload":%b}' % (_dumped(head)[:-1], actor, _payload(event.body))
+
+
+def moment(time: datetime) -> str:
+    """Return a UTC time as in RFC 3339, with milliseconds."""
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+def _issue(event: Event) -> dict[str, str | None] | None:
+    if event.issue_id is None and event.issue_key is None:
+        return None
+    return {"id": event.issue_id, "key": event.issue_key}
+
+
+def _payload(body: bytes) -> bytes:
+    if not body:
+        return b"null"
+    return body if _is_json(body) else _dumped(body.decode(errors="replace"))
+
+
+def _is_json(body: bytes) -> bool:
+    """Say whether these bytes are JSON in UTF-8 (RFC 8259): what may stand inside of another document."""
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError:  # some of what it refuses is JSON: lone surrogates, and nesting below its own limit
+        return _is_json_all_the_same(body)
+    return True
+
+
+def _is_json_all_the_same(body: bytes) -> bool:
+    try:
+        json.loads(body.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
