@@ -19,6 +19,7 @@ import structlog
 
 from certs.errors import CertsError
 from certs.tls import TunnelTls
+from gateway.agent_streams import AgentStreams
 from gateway.api_listener import ApiListener
 from gateway.audit_heads import log_audit_heads
 from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
@@ -97,7 +98,10 @@ class Gateway:
         self.direct = DirectConnections(origins, self.sweeper, self.software)
         self.direct.use(directory)
         self._denied = authority.deny_list()
-        self.tunnel = TunnelListener(self.registry, self.budget, desk, directory, self._denied, self.software)
+        self.streams = AgentStreams(partial(datetime.now, UTC))
+        self.tunnel = TunnelListener(
+            self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
+        )
         self.api = ApiListener(settings, self.sweeper, self.sockets)
         self.local = LocalRelay(str(settings.state_dir / SOCKET_NAME), self.sweeper, self.outcomes)
         self.door: FrontDoor | None = None

@@ -85,6 +85,11 @@ class DirectConnections:
         link = self._links.get(entry.name)
         return b"" if link is None else link.settings.get(b"context-path", b"")
 
+    def settings(self, entry: ConnectionEntry) -> dict[bytes, bytes]:
+        """Return what is known of this Jira, as `registry.Registry.settings` does for an agent's."""
+        link = self._links.get(entry.name)
+        return {} if link is None else link.settings
+
     def use(self, directory: Directory) -> None:
         """Make the connections of this directory count: new and changed ones get a pool, the others keep theirs."""
         before, self._links = self._links, {}

@@ -17,6 +17,8 @@ from gateway.answer import AnswerRules
 from gateway.direct_links import DirectConnections
 from gateway.directory import ConnectionEntry, Directory
 from gateway.errors import BAD_REQUEST, DRAINING, INTERNAL, REJECTIONS, Problem, Processed, answer
+from gateway.events.hook_door import PREFIX as HOOKS_PREFIX
+from gateway.events.hook_door import HookDoor
 from gateway.forward import Forward, Surroundings
 from gateway.local_relay import LocalRelay
 from gateway.outcomes import OutcomeLog
@@ -32,7 +34,7 @@ log = structlog.get_logger()
 CRASHED = "Something of ours failed; the gateway's log has the request id."
 
 
-LOCAL_PREFIXES = (b"/api/",)
+LOCAL_PREFIX = b"/api/"
 """What aiohttp serves beside the request path (gateway.management)."""
 
 
@@ -73,7 +75,8 @@ class FrontDoor:
         self._wall_clock = wall_clock
         self._ids = RequestIds()
         self.is_draining = False
-        self.local: LocalRelay | None = None  # who serves LOCAL_PREFIXES; None: nothing is there
+        self.local: LocalRelay | None = None  # who serves LOCAL_PREFIX; None: nothing is there
+        self.hooks: HookDoor | None = None  # who takes webhooks; None: nothing is there
 
     def __repr__(self) -> str:
         return f"<FrontDoor {self._entrance.directory!r} draining={self.is_draining}>"
@@ -86,8 +89,11 @@ class FrontDoor:
         """Admit the request and send it on its way, or answer why not."""
         request_id = self._ids.next()
         try:
-            if self.local is not None and is_local(exchange.request, self._entrance.domain):
+            request, domain = exchange.request, self._entrance.domain
+            if self.local is not None and is_local(request, domain, LOCAL_PREFIX):
                 return self.local.begin(exchange, request_id)
+            if self.hooks is not None and is_local(request, domain, HOOKS_PREFIX):
+                return self.hooks.begin(exchange, request_id)
             return self._admit(exchange, request_id)
         except Exception:  # a bug must not cost the caller its answer
             log.exception("request_crashed", request_id=request_id)
@@ -132,8 +138,8 @@ class FrontDoor:
         return b"" if self._direct is None else self._direct.context_path(route)
 
 
-def is_local(request: RequestHead, domain: bytes) -> bool:
+def is_local(request: RequestHead, domain: bytes, prefix: bytes) -> bool:
     """Say whether a request is for us and not for a Jira, whose own paths may begin alike below its host name."""
-    if not request.target.startswith(LOCAL_PREFIXES):
+    if not request.target.startswith(prefix):
         return False
     return not domain or by_host(request.host, domain, request.target) is None

@@ -15,7 +15,7 @@ from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import Pairs, RequestHead
 from tunnel.streams import Stream, StreamReceiver
 
-KNOWN_SETTINGS: Final = frozenset({b"jira-url", b"jira-base-url", b"jira-version", b"context-path"})
+KNOWN_SETTINGS: Final = frozenset({b"jira-url", b"jira-base-url", b"jira-version", b"context-path", b"webhook-url"})
 MAX_SETTING: Final = 2048
 
 _CONTEXT_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9._~-]+)*")
@@ -94,6 +94,9 @@ class Carrier(Protocol):
     def software(self) -> str:
         """What the agent calls itself."""
 
+    def announce(self, settings: dict[bytes, bytes]) -> None:
+        """Tell the agent news about us."""
+
     async def drain(self, seconds: float) -> None:
         """Take no new streams, and wait for those that are open."""
 
@@ -105,7 +108,8 @@ class Carrier(Protocol):
 class AgentLink:
     """One live link and whose it is, by its certificate; `settings` is what the agent announced on it.
 
-    `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer).
+    `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer). `hooks` is
+    what the agent was told last about the hooks at which it receives webhooks.
     """
 
     certificate: AgentCertificate
@@ -114,6 +118,7 @@ class AgentLink:
     opened_at: datetime
     settings: dict[bytes, bytes] = field(default_factory=dict)
     faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows this module
+    hooks: bytes | None = None
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
         """Take news of the agent, as far as they mean something; what was derived from the old ones is forgotten."""

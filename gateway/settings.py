@@ -115,7 +115,8 @@ class GatewaySettings(ProgramSettings):
         (), description="whose PROXY protocol and X-Forwarded-For are believed (none)"
     )
     max_body_bytes: int = Field(4 * 1024**3, gt=0, description="largest request body (4 GiB)")
-    retention_days: int = Field(30, gt=0, description="how long history is kept")
+    retention_days: int = Field(30, gt=0, description="how long events are kept")
+    events_max_bytes: int = Field(10 * 1024**3, ge=1024**2, description="size of the events that are kept (10 GiB)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless a terminal")
     drain_seconds: float = Field(25, ge=0, le=600, description="how long requests in flight may finish at a stop")

@@ -21,7 +21,7 @@ from certs.certificates import AgentCertificate, read_peer, serial_hex
 from certs.errors import CertsError
 from certs.revocation import DenyList
 from certs.tls import TunnelTls
-from gateway.agent_streams import refuse_stream
+from gateway.agent_streams import AgentStreams
 from gateway.directory import Directory
 from gateway.enrollment import ENROLL_PATH, EnrollmentDesk
 from gateway.rates import Rates
@@ -54,6 +54,7 @@ class TunnelListener:
         directory: Directory,
         denied: DenyList,
         software: str,
+        streams: AgentStreams,
     ) -> None:
         self._registry = registry
         self._budget = budget
@@ -61,6 +62,8 @@ class TunnelListener:
         self._directory = directory
         self._denied = denied
         self._software = software
+        self._streams = streams
+        self.on_link: Callable[[AgentLink], None] = lambda _: None  # hears of every new link
         self._opens = Rates()
         self.is_draining = False
 
@@ -153,9 +156,10 @@ class TunnelListener:
         def announce(settings: dict[bytes, bytes]) -> None:
             agent_link.announce(settings)
 
-        link = Link(websocket, session, refuse_stream, on_settings=announce)
+        link = Link(websocket, session, self._streams.of(certificate.identity.name), on_settings=announce)
         agent_link = AgentLink(certificate, link, _peer(websocket), datetime.now(UTC))
         self._registry.add(agent_link)
+        self.on_link(agent_link)
         log.info("link_up", agent=str(certificate.identity), address=agent_link.address)
         try:
             await link.run()

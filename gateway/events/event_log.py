@@ -7,6 +7,7 @@ be written is told to those who offered it; outcomes stay and go with the next b
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ BATCH_EVENTS: Final = 500
 BATCH_BYTES: Final = 8 << 20
 OVERHEAD_BYTES: Final = 1024  # what an event costs in memory beside its body
 RETRY_SECONDS: Final = 1.0
+LAST_SECONDS: Final = 3.0
 
 Done = Callable[[Sequence[Delivery] | None], None]
 """Called once: with the new deliveries when the event is durable, with None when it could not be written."""
@@ -37,6 +39,7 @@ class EventLog:
         self.stored = 0  # events since the start
         self.problem: str | None = None  # why nothing can be written, while that is so
         self._offered: list[tuple[NewEvent, Done]] = []
+        self._offered_gaps: list[tuple[Sequence[Gap], Callable[[bool], None]]] = []
         self._rest = Batch()  # everything but new events
         self._waiting_bytes = 0
         self._wanted = asyncio.Event()
@@ -79,9 +82,12 @@ class EventLog:
         self._rest.settled.append(outcome)
         self._wanted.set()
 
-    def add_gap(self, gap: Gap) -> None:
-        """Keep that webhooks may have been lost; one of the same uid is known already."""
-        self._rest.gaps.append(gap)
+    def offer_gaps(self, gaps: Sequence[Gap], done: Callable[[bool], None] = lambda _: None) -> None:
+        """Keep that webhooks may have been lost; what is known already (by its uid) changes nothing.
+
+        `done` is called when that is durable, or with False when it is not to be made so.
+        """
+        self._offered_gaps.append((gaps, done))
         self._wanted.set()
 
     def mark(self, watermark: Watermark) -> None:
@@ -106,34 +112,45 @@ class EventLog:
                 await self._wanted.wait()  # no deadline: nothing is to be done
                 await self._write_some()
         finally:
-            offered, self._offered = self._offered, []
-            for _, done in offered:
-                done(None)
+            await self._finish()
 
-    async def flush(self) -> None:
-        """Write what waits; for the end, when `run` has been cancelled."""
-        while self._offered or self._rest:
-            if not await self._write_some():
-                return
+    async def _finish(self) -> None:
+        """Write what waits once more: outcomes that are lost would be deliveries sent twice."""
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(LAST_SECONDS):
+                if self._rest:
+                    rest, self._rest = self._rest, Batch()
+                    await self.store.write(rest)
+        for _, done in self._offered:
+            done(None)
+        for _, told in self._offered_gaps:
+            told(False)
+        self._offered, self._offered_gaps = [], []
 
-    async def _write_some(self) -> bool:
+    async def _write_some(self) -> None:
         offered, rest = self._take()
+        gaps, self._offered_gaps = self._offered_gaps, []
         rest.events = [event for event, _ in offered]
+        rest.gaps = [gap for some, _ in gaps for gap in some]
+        is_written = False
         try:
             made = await self.store.write(rest)
+            is_written = True
         except StoreError as error:
-            self._failed(offered, rest, error)
+            self._failed(rest, error)
+        finally:
+            if not is_written:
+                for _, done in offered:
+                    done(None)
+            for _, told in gaps:
+                told(is_written)
+        if not is_written:
             await asyncio.sleep(RETRY_SECONDS)
-            return False
-        except asyncio.CancelledError:
-            for _, done in offered:
-                done(None)
-            raise
+            return
         if self.problem is not None:
             log.info("event_log_recovered")
         self.problem = None
         self._succeeded(offered, made)
-        return True
 
     def _take(self) -> tuple[list[tuple[NewEvent, Done]], Batch]:
         count, size = 0, 0
@@ -158,20 +175,17 @@ class EventLog:
             for listener in self.listeners:
                 listener(fresh)
 
-    def _failed(self, offered: list[tuple[NewEvent, Done]], rest: Batch, error: StoreError) -> None:
+    def _failed(self, rest: Batch, error: StoreError) -> None:
         """Refuse the events, and keep the rest for the next batch: what was sent must not be sent again."""
         if self.problem is None:
             log.error("event_log_unwritable", reason=str(error), consequence="webhooks are answered with 503")
         self.problem = str(error)
         later, self._rest = self._rest, rest
-        rest.events = []
+        rest.events, rest.gaps = [], []
         rest.settled += later.settled
-        rest.gaps += later.gaps
         rest.watermarks |= later.watermarks
         for hook, values in later.hook_news.items():
             rest.hook_news.setdefault(hook, {}).update(values)
         rest.alive_at = later.alive_at or rest.alive_at
         if rest:
             self._wanted.set()
-        for _, done in offered:
-            done(None)

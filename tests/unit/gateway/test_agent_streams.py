@@ -1,22 +1,178 @@
-"""Streams that an agent opens are refused without harm to its link."""
+"""What agents bring: whose it is, what is refused, and that nothing is said to be stored before it is."""
 
-from gateway.agent_streams import refuse_stream
+import json
+from datetime import timedelta
+
+import pytest
+
+from gateway.agent_streams import LATER, MAX_EVENT_BYTES, ROOM_BYTES, STORED, AgentStreams
+from gateway.store import Cause, Way
+from tests.support.subscriptions import NOW, make_directory, make_hook
 from tests.support.tunnel_pair import Pair, Recorder
 from tunnel.errors import ErrorCode, Progress
-from tunnel.heads import RequestHead
+from tunnel.heads import NO_BODY, STREAMED, RequestHead
+
+HASH = make_hook().id_hash
+META = {b"event-id": b"ab" * 16, b"received-at": b"1", b"sent-at": b"2", b"query": b"user_id=ines"}
+NOW_MS = int(NOW.timestamp() * 1000)
 
 
-def test_a_stream_of_an_agent_is_refused_and_the_link_lives():
-    pair = Pair()
-    pair.gateway.accept = refuse_stream
-    receiver = Recorder()
-    receiver.stream = pair.agent.open_stream(RequestHead(b"POST", b"/hooks", [], body=3), receiver)
-    receiver.stream.send_data(b"abc", end=True)
-    pair.settle()
+class FakeDesk:
+    def __init__(self):
+        self.subscriptions = make_directory(make_hook()).subscriptions
+        self.events = []
+        self.gaps = []
 
-    [(kind, code, progress, detail)] = receiver.calls
-    assert (kind, code, progress) == ("reset", ErrorCode.BAD_REQUEST, Progress.NOT_SENT)
-    assert detail
-    assert pair.gateway.is_usable
-    assert (pair.gateway.streams, pair.agent.streams) == (0, 0)
-    assert pair.gateway.budget.granted == 0
+    def hook_of(self, agent, id_hash):
+        hook = self.subscriptions.hook(id_hash)
+        return hook if hook is not None and hook.agent == agent else None
+
+    def take_event(self, hook, head, body, event_id, done):
+        self.events.append((hook, head, body, event_id, done))
+
+    def take_gap(self, agent, gap, done):
+        self.gaps.append((agent, gap("hq"), done))
+
+
+class World:
+    def __init__(self, agent="headquarters"):
+        self.desk = FakeDesk()
+        self.streams = AgentStreams(lambda: NOW)
+        self.streams.desk = self.desk
+        self.pair = Pair()
+        self.pair.gateway.accept = self.streams.of(agent)
+
+    def post(self, target=f"/v1/events/{HASH}", body=b"{}", meta=META, method=b"POST", size=None):
+        receiver = Recorder()
+        size = (len(body) if body else NO_BODY) if size is None else size
+        head = RequestHead(method, target.encode(), [], size, meta=dict(meta))
+        receiver.stream = self.pair.agent.open_stream(head, receiver)
+        if body:
+            receiver.stream.send_data(body, end=True)
+        self.pair.settle()
+        return receiver
+
+
+def status(receiver):
+    return next((call[1].status for call in receiver.calls if call[0] == "response"), None)
+
+
+def test_an_event_is_answered_when_it_is_stored():
+    world = World()
+    receiver = world.post(body=b'{"webhookEvent":"x"}')
+    [(hook, head, body, event_id, done)] = world.desk.events
+    assert (hook.id, body, event_id) == (1, b'{"webhookEvent":"x"}', "ab" * 16)
+    assert head.meta[b"query"] == b"user_id=ines"
+    assert status(receiver) is None
+
+    done(STORED)
+    world.pair.settle()
+    assert status(receiver) == 204
+    assert (world.pair.gateway.streams, world.pair.agent.streams) == (0, 0)
+    assert world.pair.gateway.budget.granted == 0
+
+
+def test_an_event_without_a_body_is_one_too():
+    world = World()
+    world.post(body=b"")
+    assert [body for _, _, body, _, _ in world.desk.events] == [b""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"target": "/v1/events/" + "0" * 64}, 404),
+        ({"target": "/v1/events/short"}, 400),
+        ({"target": "/hooks/x"}, 400),
+        ({"method": b"GET"}, 400),
+        ({"meta": {}}, 400),
+        ({"meta": {b"event-id": b"no hex digits at all, but long"}}, 400),
+        ({"size": STREAMED}, 400),
+        ({"size": MAX_EVENT_BYTES + 1, "body": b""}, 413),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_and_the_link_lives(changes, expected):
+    world = World()
+    assert status(world.post(**changes)) == expected
+    assert world.desk.events == []
+    assert world.pair.gateway.is_usable
+
+
+def test_a_hook_counts_only_for_the_agent_of_its_connection():
+    world = World(agent="branch")
+    assert status(world.post()) == 404
+    assert world.desk.events == []
+
+
+def test_all_agents_share_a_bound_and_what_does_not_fit_comes_later():
+    world = World()
+    fitting = ROOM_BYTES // MAX_EVENT_BYTES
+    held = [world.post(size=MAX_EVENT_BYTES, body=b"") for _ in range(fitting)]
+    assert [status(receiver) for receiver in held] == [None] * fitting
+    assert status(world.post(size=MAX_EVENT_BYTES, body=b"")) == LATER
+
+    held[0].stream.reset(ErrorCode.CANCEL, Progress.SENT)
+    world.pair.settle()
+    assert status(world.post(size=MAX_EVENT_BYTES, body=b"")) is None
+
+
+def test_before_anybody_can_take_it_an_agent_keeps_it():
+    world = World()
+    world.streams.desk = None
+    receiver = world.post()
+    assert receiver.calls[-1][:3] == ("reset", ErrorCode.OVERLOADED, Progress.NOT_SENT)
+
+
+def test_an_agent_that_leaves_before_the_answer_does_no_harm():
+    world = World()
+    receiver = world.post()
+    receiver.stream.reset(ErrorCode.CANCEL, Progress.SENT)
+    world.pair.settle()
+    world.desk.events[0][-1](STORED)
+    world.pair.settle()
+    assert world.pair.gateway.is_usable
+
+
+def test_a_gap_is_told_by_our_clock():
+    world = World()
+    ahead = 3_600_000  # the agent's clock is an hour fast
+    body = json.dumps({"from": NOW_MS + ahead - 60_000, "to": NOW_MS + ahead - 1_000, "cause": "agent"}).encode()
+    meta = {b"event-id": b"cd" * 16, b"sent-at": b"%d" % (NOW_MS + ahead)}
+    receiver = world.post("/v1/gaps", body, meta)
+
+    [(agent, gap, done)] = world.desk.gaps
+    assert agent == "headquarters"
+    assert (gap.from_at, gap.to_at) == (NOW - timedelta(seconds=60), NOW - timedelta(seconds=1))
+    assert (gap.cause, gap.way, gap.uid) == (Cause.AGENT, Way.LAN, "cd" * 16 + "/hq")
+    done(STORED)
+    world.pair.settle()
+    assert status(receiver) == 204
+
+
+def test_jiras_own_outage_is_a_gap_on_both_ways():
+    world = World()
+    body = json.dumps({"from": NOW_MS - 9, "to": NOW_MS, "cause": "jira"}).encode()
+    world.post("/v1/gaps", body, {b"event-id": b"cd" * 16, b"sent-at": b"%d" % NOW_MS})
+    assert world.desk.gaps[0][1].way is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"no json",
+        b'{"from": 1, "to": 2}',
+        b'{"from": 2, "to": 1, "cause": "agent"}',
+        b'{"from": true, "to": 2, "cause": "agent"}',
+        b'{"from": 1, "to": 99999999999999999, "cause": "agent"}',
+        b'{"from": 1, "to": 2, "cause": ["agent"]}',
+        b'{"from": 1, "to": 2, "cause": "weather"}',
+        b"[" * 2000,
+    ],
+)
+def test_what_is_no_gap_is_refused(body):
+    world = World()
+    receiver = world.post("/v1/gaps", body, {b"event-id": b"cd" * 16, b"sent-at": b"%d" % NOW_MS})
+    assert status(receiver) == 400
+    assert world.desk.gaps == []

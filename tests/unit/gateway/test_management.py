@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from certs.errors import FileExists
 from gateway.errors import INTERNAL, Processed
-from gateway.front_door import is_local
+from gateway.front_door import LOCAL_PREFIX, is_local
 from gateway.management import models, reports
 from gateway.management.openapi import document
 from gateway.management.problems import CONFLICT, STORE_UNAVAILABLE, declined, from_error
@@ -197,4 +197,4 @@ def test_a_store_that_fails_asks_for_another_try():
 )
 def test_what_is_ours_and_what_is_a_jiras(target, host, domain, expected):
     request = RequestHead(b"GET", target, [], NO_BODY, host=host)
-    assert is_local(request, domain) is expected
+    assert is_local(request, domain, LOCAL_PREFIX) is expected

@@ -1,0 +1,115 @@
+"""`POST /hooks/<id>` at the API listener: webhooks of Jiras that reach the gateway themselves.
+
+The id in the path is all that a stranger would have to know, so it is looked up before a byte of the body is read, it
+never goes into a log, and an unknown one is told from a known one by nothing but 404. While the gateway drains,
+webhooks are still taken: most Jiras send each of them once.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from time import perf_counter
+from typing import Final
+
+import structlog
+
+from gateway.errors import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    FORBIDDEN,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    OVERLOADED,
+    Problem,
+    Slug,
+    answer,
+)
+from gateway.events.intake import MAX_BODY_BYTES, Arrival, Intake, Verdict
+from gateway.outcomes import OutcomeLog
+from gateway.triggers import HookEntry
+from http1.collecting import BodyRoom, CollectedBody, Refusal
+from http1.exchange import Exchange, ExchangeReceiver
+from http1.messages import NO_BODY
+
+log = structlog.get_logger()
+
+PREFIX: Final = b"/hooks/"
+ROOM_BYTES: Final = 32 << 20
+NO_CONTENT: Final = 204
+
+# Jira up to 9 adds user_id and user_key to the address, after `?` or, where it thinks that there is a query, after `&`.
+_TARGET: Final = re.compile(rb"/hooks/([A-Za-z0-9_-]{20,128})(?:[?&]([!-~]*))?")
+
+_VERDICTS: Final[dict[Verdict, tuple[Slug, str]]] = {
+    Verdict.SIGNATURE_WRONG: (FORBIDDEN, "The webhook's signature is missing or wrong."),
+    Verdict.NO_ROOM: (OVERLOADED, "The webhook cannot be stored at the moment; send it again."),
+}
+_REFUSALS: Final[dict[Refusal, tuple[Slug, str]]] = {
+    Refusal.TOO_LARGE: (BODY_TOO_LARGE, f"The webhook is larger than {MAX_BODY_BYTES} bytes."),
+    Refusal.NO_ROOM: (OVERLOADED, "There are as many webhooks under way as there may be; send it again."),
+}
+
+
+class HookDoor:
+    """Serves PREFIX for the front door."""
+
+    def __init__(self, intake: Intake, outcomes: OutcomeLog, clock: Callable[[], datetime]) -> None:
+        self._intake = intake
+        self._outcomes = outcomes
+        self._clock = clock
+        self._room = BodyRoom(ROOM_BYTES)
+
+    def __repr__(self) -> str:
+        return f"<HookDoor {self._room!r}>"
+
+    def begin(self, exchange: Exchange, request_id: str) -> ExchangeReceiver | None:
+        """Take a request, or answer why not."""
+        request = exchange.request
+        match = _TARGET.fullmatch(request.target)
+        hook = self._intake.find(match[1]) if match else None
+        if match is None or hook is None:
+            self._refuse(exchange, request_id, NOT_FOUND, "There is nothing here.")
+        elif request.method != b"POST":
+            self._refuse(exchange, request_id, METHOD_NOT_ALLOWED, "Webhooks are posted.")
+        elif any(name.lower() == b"content-encoding" for name, _ in request.headers):
+            self._refuse(exchange, request_id, BAD_REQUEST, "A compressed webhook is not read here.")
+        else:
+            return self._collect(exchange, request_id, hook, match[2] or b"").begin()
+        return None
+
+    def _collect(self, exchange: Exchange, request_id: str, hook: HookEntry, query: bytes) -> CollectedBody:
+        started = perf_counter()
+
+        def done(body: bytes) -> None:
+            headers = exchange.request.headers
+            arrival = Arrival(hook, headers, query.decode("ascii"), body, self._clock())
+            self._intake.take(arrival, judged)
+
+        def judged(verdict: Verdict) -> None:
+            collected.release()
+            if verdict is Verdict.STORED:
+                self._accept(exchange, request_id, perf_counter() - started)
+            else:
+                self._refuse(exchange, request_id, *_VERDICTS[verdict])
+
+        def refused(refusal: Refusal) -> None:
+            self._refuse(exchange, request_id, *_REFUSALS[refusal])
+
+        collected = CollectedBody(exchange, MAX_BODY_BYTES, done, refused, room=self._room)
+        return collected
+
+    def _accept(self, exchange: Exchange, request_id: str, seconds: float) -> None:
+        timing = b"gateway;dur=%.2f, tunnel;dur=0.00, jira;dur=0.00" % (seconds * 1000)
+        exchange.respond(NO_CONTENT, [(b"X-Request-ID", request_id.encode()), (b"Server-Timing", timing)], NO_BODY)
+        exchange.finish()
+        self._outcomes.relayed(NO_CONTENT)
+
+    def _refuse(self, exchange: Exchange, request_id: str, slug: Slug, message: str) -> None:
+        """Answer; the log names no path, for it may hold an id."""
+        problem = Problem(slug, message)
+        self._outcomes.refused(exchange.peer, None, problem, request_id, caller="")
+        status, headers, body = answer(problem, request_id)
+        headers = [(name, b"POST" if name == b"Allow" else value) for name, value in headers]
+        exchange.respond(status, headers, len(body))
+        exchange.write(body)
+        exchange.finish()
