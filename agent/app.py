@@ -1,8 +1,9 @@
 """The composition root of ``jira-agent run``: builds the parts, runs them in one TaskGroup, drains, ends.
 
 Start: admin pages and control socket first, so that a waiting agent can be asked what it waits for; then the identity
-(waited for quietly), Jira's address, one look at Jira, and the links. End: no new requests, those under way get
-DRAIN_SECONDS, then everything is cancelled. SIGHUP reads policy and credentials again; bad ones change nothing.
+(waited for quietly), the webhook listener, Jira's address, one look at Jira, and the links. End: no new requests, those
+under way get DRAIN_SECONDS, then everything is cancelled; webhooks are taken until then, because Jira sends each only
+once (agent.webhooks). SIGHUP reads policy and credentials again; bad ones change nothing.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
 from agent.tally import Tally
+from agent.webhook_listener import check_tls
+from agent.webhooks import Webhooks
 from certs.errors import CertsError
 from http1.client import ClientPool
 from http1.sweep import Sweeper
@@ -138,6 +141,8 @@ class Agent:
         settings = self._settings
         jira = settings.required_jira()
         identity = self._checked_identity()
+        webhooks = Webhooks(settings, self._sweeper)
+        await webhooks.start()
         pool = ClientPool(make_origin(settings, jira), self._sweeper)
         side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report)
         carrier = Carrier(load_screening(settings, jira), side)
@@ -145,7 +150,7 @@ class Agent:
         supervisor = Supervisor(
             LinkCount(settings.links.minimum, settings.links.maximum),
             dialer,
-            lambda websocket: self._make_link(websocket, carrier),
+            lambda websocket: self._make_link(websocket, carrier, webhooks),
             self._identity,
             settings.gateway_url,
         )
@@ -153,15 +158,17 @@ class Agent:
             pool,
             jira.context_path.encode("ascii"),
             user_agent().encode("ascii"),
-            lambda finding: supervisor.announce(news(jira, identity, finding)),
+            lambda finding: supervisor.announce(news(jira, identity, finding) | webhooks.news()),
             self._protection,
         )
+        probe.on_return = webhooks.jira_returned
         self._protection.breaker.on_doubt = probe.doubt
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(webhooks.run(lambda: [live.link for live in supervisor.links]))
             tasks.create_task(pool.run())
             await asyncio.sleep(0)  # the pool takes requests from its first turn on
             await probe.ask()
-            self.board.service = Service(jira, self._identity, supervisor, dialer, probe, carrier)
+            self.board.service = Service(jira, self._identity, supervisor, dialer, probe, carrier, webhooks)
             log.info("agent_started", agent=identity.name, instance=identity.instance, jira=jira.url)
             tasks.create_task(probe.run())
             tasks.create_task(watch_files(lambda: self._watched, self.use_new_credentials))
@@ -189,12 +196,13 @@ class Agent:
         except CertsError as error:
             raise DialError(Cause.IDENTITY_UNUSABLE, str(error)) from None
 
-    def _make_link(self, websocket: Websocket, carrier: Carrier) -> Link:
+    def _make_link(self, websocket: Websocket, carrier: Carrier, webhooks: Webhooks) -> Link:
         # Not the loop's time: uvloop counts whole milliseconds, and windows could not follow a short round trip.
         session = Session(Role.AGENT, budget=self._budget, clock=monotonic, software=user_agent())
-        return Link(websocket, session, carrier.accept)
+        return Link(websocket, session, carrier.accept, on_settings=webhooks.learn)
 
     async def _drain(self) -> None:
+        """Let requests finish. Webhooks are still taken: refused ones are lost, spooled ones go with the next start."""
         if self.board.service is not None:
             await self.board.service.supervisor.drain(self._settings.drain_seconds)
 
@@ -210,6 +218,7 @@ class Agent:
 def check(settings: AgentSettings) -> None:
     """Raise `ConfigurationError` for what would only be noticed later, perhaps after days of waiting for enrolment."""
     check_rules(settings)
+    check_tls(settings)
     if settings.jira_url is not None:
         make_origin(settings, settings.jira_url)
     if is_enrolled(settings.state_dir):

@@ -168,11 +168,11 @@ class EventCourier:
         longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 16))
         self._waiting[stored.id] = self._sweeper.now + longest * (0.5 + 0.5 * self._dice())
         write = log.warning if len(self._failures) == 1 and not failures else log.debug  # once for each outage
-        write("event_not_carried", event=stored.record.event_id, failures=failures + 1, reason=detail)
+        write("event_not_carried", event_id=stored.record.event_id, failures=failures + 1, reason=detail)
 
     def _count(self, stored: StoredRecord, outcome: Outcome, detail: str) -> None:
         if outcome is Outcome.CARRIED:
             self._tally.carried += 1
             return
         self._tally.dropped[outcome.value] += 1
-        log.warning("event_dropped", event=stored.record.event_id, reason=outcome.value, detail=detail)
+        log.warning("event_dropped", event_id=stored.record.event_id, reason=outcome.value, detail=detail)

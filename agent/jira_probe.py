@@ -46,6 +46,9 @@ class JiraProbe:
         self._protection = protection
         self._doubted = asyncio.Event()
         self._asked_at = 0.0
+        self._answered_at: float | None = None
+        self._away_since: float | None = None
+        self.on_return: Callable[[float], None] = _nobody
         self.finding = Finding(None, "not asked yet")
 
     async def run(self) -> None:
@@ -64,6 +67,7 @@ class JiraProbe:
         """Ask once, for at most six seconds; the outcome is in `finding`."""
         self._asked_at = asyncio.get_running_loop().time()
         found = await examine(self._get, self._protection)
+        self._note_presence(is_there=found.info is not None)
         if found == self.finding:
             return
         self.finding = found
@@ -72,6 +76,17 @@ class JiraProbe:
         else:
             log.warning("jira_not_found", reason=found.problem, action="check JIRA_AGENT_JIRA_URL and that Jira runs")
         self._changed(found)
+
+    def _note_presence(self, *, is_there: bool) -> None:
+        """Call `on_return` when Jira answers after it had not: with the seconds since it was last known to."""
+        if not is_there:
+            if self._away_since is None:
+                self._away_since = self._asked_at if self._answered_at is None else self._answered_at
+            return
+        since, self._away_since = self._away_since, None
+        self._answered_at = asyncio.get_running_loop().time()
+        if since is not None:
+            self.on_return(self._answered_at - since)
 
     async def _wait(self) -> None:
         seconds = FINE_SECONDS if self.finding.info is not None else FAILED_SECONDS
@@ -92,3 +107,7 @@ class JiraProbe:
         except TimeoutError:
             raise NoAnswer(f"Jira gave no answer within {PROBE_SECONDS:g} s") from None
         return answer.status, answer.body
+
+
+def _nobody(_seconds: float) -> None:
+    """Nobody wants to know."""

@@ -55,11 +55,13 @@ class _Batch:
 class Spool:
     """The records of one state directory: `open` first, `close` last; one event loop uses it."""
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, now_ms: Callable[[], int]) -> None:
         self.path = directory / SPOOL_FILE
         self.max_bytes = max_bytes
+        self._now_ms = now_ms
         self.contents = Contents(0, 0, 0, None)
         self.problem: SpoolError | None = None  # why the last record was not kept; None when the next one would be
+        self.problem_since = 0
         self.on_kept: Callable[[], None] = lambda: None  # there is something to carry
         self._file: SpoolFile | None = None
         self._thread: threading.Thread | None = None
@@ -229,6 +231,7 @@ class Spool:
     def _fail(self, failure: SpoolError) -> None:
         before, self.problem = self.problem, failure
         if type(failure) is not type(before):
+            self.problem_since = self._now_ms()
             log.error("spool_failed", reason=str(failure), records=self.contents.records)
 
     def _succeed(self) -> None:

@@ -15,8 +15,11 @@ from agent.dialer import Dialer
 from agent.errors import DialError
 from agent.identity import Identity
 from agent.jira_probe import JiraProbe
+from agent.metric_lines import counter, gauge
 from agent.supervisor import LiveLink, Supervisor
 from agent.tally import Tally
+from agent.webhooks import Webhooks
+from agent.webhooks_page import webhook_lines, webhook_page, webhook_warnings
 from jira_api.logins import ADVICE
 from jira_api.protection.protection import Protection
 from runtime.version import release
@@ -35,6 +38,7 @@ class Service:
     dialer: Dialer
     probe: JiraProbe
     carrier: Carrier
+    webhooks: Webhooks | None = None
 
 
 class StatusBoard:
@@ -86,6 +90,7 @@ class StatusBoard:
             found.append(self._unavailable())
         elif service.probe.finding.info is None:
             found.append(f"Jira: {service.probe.finding.problem}")
+        found += webhook_warnings(service.webhooks)
         found += dict.fromkeys(str(trouble.error) for trouble in service.supervisor.trouble.values())
         return found
 
@@ -108,6 +113,7 @@ class StatusBoard:
         if self.service is None:
             return page
         page |= _service_page(self.service)
+        page["webhooks"] = webhook_page(self.service.webhooks)
         page["jira"] |= self._protection_page()
         return page
 
@@ -153,22 +159,23 @@ class StatusBoard:
             supervisor = service.supervisor
             up, wanted, opened = supervisor.up, supervisor.wanted, supervisor.opened
             is_jira_up = service.probe.finding.info is not None
-        yield from _gauge("links_up", "Links that take requests.", up)
-        yield from _gauge("links_wanted", "Links that there should be.", wanted)
-        yield from _counter("links_opened_total", "Links opened since the start.", {"": opened})
+        yield from gauge("links_up", "Links that take requests.", up)
+        yield from gauge("links_wanted", "Links that there should be.", wanted)
+        yield from counter("links_opened_total", "Links opened since the start.", {"": opened})
         outcomes = {f'{{outcome="{name}"}}': count for name, count in sorted(self._tally.outcomes.items())}
-        yield from _counter("requests_total", "Requests of the gateway by outcome.", outcomes)
-        yield from _counter("policy_denials_total", "Requests that the policy refused.", {"": self._tally.denials})
-        yield from _gauge("requests_in_flight", "Requests at Jira now.", self._protection.in_flight)
-        yield from _gauge("requests_waiting", "Requests that wait for a place.", self._protection.waiting)
-        yield from _gauge("requests_limit", "Requests that may be at Jira now.", self._protection.limit)
+        yield from counter("requests_total", "Requests of the gateway by outcome.", outcomes)
+        yield from counter("policy_denials_total", "Requests that the policy refused.", {"": self._tally.denials})
+        yield from gauge("requests_in_flight", "Requests at Jira now.", self._protection.in_flight)
+        yield from gauge("requests_waiting", "Requests that wait for a place.", self._protection.waiting)
+        yield from gauge("requests_limit", "Requests that may be at Jira now.", self._protection.limit)
         is_open = self._protection.breaker.reason is not None
-        yield from _gauge("jira_unavailable", "Whether nothing is sent to Jira until a probe succeeds.", int(is_open))
+        yield from gauge("jira_unavailable", "Whether nothing is sent to Jira until a probe succeeds.", int(is_open))
         held = len(self._protection.accounts.refused)
-        yield from _gauge("logins_refused", "Stored logins that are not used any more.", held)
-        yield from _gauge("jira_up", "Whether Jira answered the last probe.", int(is_jira_up))
-        yield from _gauge("policy_reload_ok", "Whether the last reload succeeded.", int(self.reload_problem is None))
-        yield from _gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
+        yield from gauge("logins_refused", "Stored logins that are not used any more.", held)
+        yield from gauge("jira_up", "Whether Jira answered the last probe.", int(is_jira_up))
+        yield from gauge("policy_reload_ok", "Whether the last reload succeeded.", int(self.reload_problem is None))
+        yield from gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
+        yield from webhook_lines(None if service is None else service.webhooks)
 
 
 def _identity_page(service: Service) -> dict[str, Any]:
@@ -211,16 +218,3 @@ def _link_page(live: LiveLink) -> dict[str, Any]:
         "bytes_in": link.bytes_in,
         "bytes_out": link.bytes_out,
     }
-
-
-def _gauge(name: str, text: str, value: float) -> Iterator[str]:
-    yield f"# HELP jira_agent_{name} {text}"
-    yield f"# TYPE jira_agent_{name} gauge"
-    yield f"jira_agent_{name} {value}"
-
-
-def _counter(name: str, text: str, values: Mapping[str, int]) -> Iterator[str]:
-    yield f"# HELP jira_agent_{name} {text}"
-    yield f"# TYPE jira_agent_{name} counter"
-    for labels, value in values.items():
-        yield f"jira_agent_{name}{labels} {value}"

@@ -15,6 +15,8 @@ def status_lines(page: Mapping[str, Any]) -> Iterator[str]:
     yield f"  requests   {requests['in_flight']} of {requests['limit']} in flight, {requests['waiting']} waiting"
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(requests["outcomes"].items()))
     yield f"  outcomes   {outcomes or 'none yet'}"
+    if page.get("webhooks"):
+        yield from _webhooks(page["webhooks"])
     for link in page.get("links", []):
         yield f"  link       {_link(link)}"
     for warning in page["warnings"]:
@@ -24,6 +26,21 @@ def status_lines(page: Mapping[str, Any]) -> Iterator[str]:
 def _jira(jira: Mapping[str, Any]) -> str:
     answers = f"version {jira['version']}, base URL {jira['base_url']}" if jira["answers"] else "does not answer"
     return f"{jira['url']}: {answers}; credentials here: {jira['credentials']}"
+
+
+def _webhooks(webhooks: Mapping[str, Any]) -> Iterator[str]:
+    spool = webhooks["spool"]
+    where = f"at {webhooks['url']}, {webhooks['hooks']} hooks" if webhooks["url"] else "not received here"
+    yield f"  webhooks   {where}; {webhooks['received']} received{_by_reason('refused', webhooks['refused'])}"
+    age = "" if spool["oldest_age_seconds"] is None else f", the oldest {spool['oldest_age_seconds']} s old"
+    yield f"  spool      {spool['events']} events, {spool['bytes']} of {spool['limit_bytes']} bytes{age}"
+    yield f"  carried    {webhooks['carried']} to gateways{_by_reason('dropped', webhooks['dropped'])}"
+
+
+def _by_reason(word: str, counts: Mapping[str, int]) -> str:
+    if not counts:
+        return ""
+    return f", {sum(counts.values())} {word} ({', '.join(f'{n} {reason}' for reason, n in sorted(counts.items()))})"
 
 
 def _link(link: Mapping[str, Any]) -> str:

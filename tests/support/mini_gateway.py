@@ -3,13 +3,15 @@
     async with MiniGateway(tmp_path, authority) as gateway, running(agent_settings(...)):
         answer = await gateway.request("GET", "/rest/api/2/myself")
 
-It refuses, drains, restarts and forgets on demand, and serves enrolment with whatever code it made.
+It refuses, drains, restarts and forgets on demand, and serves enrolment with whatever code it made. What an agent asks
+(docs/protocol.md §11) is kept in `asked` and answered by `verdict`.
 """
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -28,7 +30,7 @@ from certs.tls import ServerFiles, TunnelTls
 from tests.support.agent_identity import issue_agent, write_server
 from tunnel.budget import Budget
 from tunnel.errors import LinkClosed
-from tunnel.heads import NO_BODY, STREAMED, RequestHead
+from tunnel.heads import NO_BODY, STREAMED, RequestHead, ResponseHead
 from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link
 from tunnel.outbox import HIGH_WATER
 from tunnel.session import Role, Session
@@ -97,6 +99,51 @@ class Exchange:
         return self
 
 
+@dataclass
+class Asked:
+    """One stream that the agent opened."""
+
+    stream: Any
+    head: RequestHead
+    gateway: "MiniGateway"
+    body: bytes = b""
+    is_whole: bool = False
+    answered: int | None = None
+    reset: Any = None
+
+    @property
+    def hook(self):
+        return self.head.target.rpartition(b"/")[2].decode()
+
+    @property
+    def event_id(self):
+        return self.head.meta[b"event-id"]
+
+    @property
+    def is_gap(self):
+        return self.head.target == b"/v1/gaps"
+
+    def answer(self, status):
+        self.answered = status
+        self.stream.respond(ResponseHead(status, []), end=True)
+
+    def on_data(self, data):
+        self.body += data
+        self.stream.consume(len(data))
+
+    def on_end(self, trailers):
+        self.is_whole = True
+        status = self.gateway.verdict(self)
+        if status is not None:
+            self.answer(status)
+
+    def on_reset(self, code, progress, detail):
+        self.reset = code
+
+    def on_writable(self):
+        pass
+
+
 class MiniGateway:
     """One listener for tunnels and enrolment on a loopback port that survives `restart`."""
 
@@ -116,7 +163,32 @@ class MiniGateway:
         self.visits: list[float] = []
         self.secret_hash = b""
         self.secrets_seen = 0
+        self.hooks: tuple[str, ...] | None = None
+        self.asked: list[Asked] = []
+        self.verdict = lambda asked: 204  # None: no answer
         self._server = None
+
+    @property
+    def events(self):
+        """What the agent asked about webhooks, whole, in order."""
+        return [asked for asked in self.asked if asked.is_whole and not asked.is_gap]
+
+    @property
+    def gaps(self):
+        return [asked for asked in self.asked if asked.is_whole and asked.is_gap]
+
+    def use_hooks(self, *ids):
+        """Announce these hooks now and on every new link."""
+        self.hooks = ids
+        for link in self.links:
+            self._announce(link)
+
+    def _announce(self, link):
+        link.announce({b"hooks": b"".join(sha256(hook.encode()).digest() for hook in self.hooks)})
+
+    def _accept(self, stream, head):
+        self.asked.append(Asked(stream, head, self))
+        return self.asked[-1]
 
     @property
     def address(self):
@@ -159,7 +231,9 @@ class MiniGateway:
             await self._enroll(websocket)
             return
         session = Session(Role.GATEWAY, budget=self.budget, clock=monotonic)
-        link = Link(websocket, session, lambda stream, head: None, on_settings=self.news.append)
+        link = Link(websocket, session, self._accept, on_settings=self.news.append)
+        if self.hooks is not None:
+            self._announce(link)
         self.links.append(link)
         with suppress(LinkClosed):
             await link.run()

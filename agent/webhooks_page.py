@@ -1,0 +1,64 @@
+"""What status and metrics say about webhooks. Reads everything, changes nothing."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.metric_lines import counter, gauge
+from agent.tally import WebhookTally
+from agent.webhooks import Webhooks
+
+
+def webhook_page(webhooks: Webhooks | None) -> dict[str, Any] | None:
+    """Return the section of the status page; None when nothing is received or carried here."""
+    if webhooks is None or not webhooks.is_active:
+        return None
+    spool, tally = webhooks.spool, webhooks.tally
+    oldest = spool.contents.oldest_at
+    return {
+        "listening": None if webhooks.address is None else str(webhooks.address),
+        "url": webhooks.url,
+        "hooks": len(webhooks.hooks),
+        "spool": {
+            "events": spool.contents.records,
+            "bytes": spool.contents.size,
+            "limit_bytes": spool.max_bytes,
+            "oldest_age_seconds": None if oldest is None else max(0, webhooks.edge.now_ms() - oldest) // 1000,
+            "problem": None if spool.problem is None else str(spool.problem),
+            "problem_since": None if spool.problem is None else _moment(spool.problem_since),
+        },
+        "received": tally.received,
+        "refused": dict(tally.refused),
+        "carried": tally.carried,
+        "dropped": dict(tally.dropped),
+    }
+
+
+def webhook_warnings(webhooks: Webhooks | None) -> list[str]:
+    """Return what a person should look at."""
+    if webhooks is None or webhooks.spool.problem is None:
+        return []
+    since = _moment(webhooks.spool.problem_since)
+    return [f"webhooks are refused since {since}: {webhooks.spool.problem}"]
+
+
+def webhook_lines(webhooks: Webhooks | None) -> Iterator[str]:
+    """Yield the metrics."""
+    spool = None if webhooks is None else webhooks.spool
+    tally = WebhookTally() if webhooks is None else webhooks.tally
+    yield from gauge("spool_events", "Webhooks on the disk.", 0 if spool is None else spool.contents.records)
+    yield from gauge("spool_bytes", "Bytes that they count.", 0 if spool is None else spool.contents.size)
+    is_well = spool is None or spool.problem is None
+    yield from gauge("spool_ok", "Whether the spool takes webhooks.", int(is_well))
+    hooks = 0 if webhooks is None else len(webhooks.hooks)
+    yield from gauge("webhook_hooks", "Hooks whose webhooks are accepted.", hooks)
+    yield from counter("webhooks_received_total", "Webhooks acknowledged to Jira.", {"": tally.received})
+    refused = {f'{{reason="{name}"}}': count for name, count in sorted(tally.refused.items())}
+    yield from counter("webhooks_refused_total", "Requests to the webhook listener that were refused.", refused)
+    yield from counter("events_carried_total", "Webhooks and gaps that a gateway has.", {"": tally.carried})
+    dropped = {f'{{reason="{name}"}}': count for name, count in sorted(tally.dropped.items())}
+    yield from counter("events_dropped_total", "Webhooks and gaps that no gateway will take.", dropped)
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
