@@ -412,7 +412,7 @@ async def test_only_administrators_of_jira_register_webhooks(profile):
         for user, status in ((PLAIN, 403), (LEAD, 403), ("readonly", 403), (None, 401)):
             assert (await register(jira, "https://y.example/in", user=user))[0] == status
         query = "projectKey=OPS&permissions=ADMINISTER,ADMINISTER_PROJECTS"
-        _, rights = await ask(jira, "GET", "/rest/api/2/mypermissions?{query}", user=LEAD)
+        _, rights = await ask(jira, "GET", f"/rest/api/2/mypermissions?{query}", user=LEAD)
         held = {name for name, right in rights["permissions"].items() if right["havePermission"]}
         assert "ADMINISTER_PROJECTS" in held
         assert "ADMINISTER" not in held
@@ -692,6 +692,7 @@ async def test_a_storm_lists_exactly_what_its_webhooks_tell(profile, receiver):
         told = {occurrence_of(event) for event in receiver.events} - {None}
         made = [entry["occurrence"] for entry in storm.made]
         assert sorted(told) == sorted(set(made))
+        assert {d.occurrence for d in jira.webhooks.deliveries if not d.event.startswith("jira:worklog")} == set(made)
         assert len(made) == 60
         assert {entry["kind"] for entry in storm.made} == set(KINDS)
 
@@ -771,6 +772,7 @@ async def test_another_process_storms_tampers_and_reads_deliveries(receiver):
             (number, 204, False) for number in range(51, 56)
         ]
         assert abs(listed[0]["timestamp"] / 1000 + 7200 - listed[0]["queued_at"]) < 5
+        assert await call("deliveries", count=True) == counts
         full = await call("deliveries", limit=1)
         assert json.loads(full[0]["body"])["webhookEvent"] == "jira:issue_created"
 

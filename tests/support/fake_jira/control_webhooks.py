@@ -20,6 +20,7 @@ WEBHOOK_SETTINGS = {
     "webhook_timeout": "timeout",
     "webhook_filters_small_events": "filters_small_events",
     "webhook_filters_as_json": "filters_as_json",
+    "webhook_kept_bodies": "kept_bodies",
     "webhook_ca": "tls",
 }
 DEFAULT_LIMIT = 1_000
@@ -58,7 +59,12 @@ def _remove_webhook(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
 
 
 def _deliveries(jira: "FakeJira", arguments: dict[str, Any]) -> Any:
-    """From number `after` (each has one, from 1) on, at most `limit`, without bodies if `body` is false."""
+    """From number `after` (each has one, from 1) on, at most `limit`, without bodies if `body` is false.
+
+    Only the counts if `count` is true.
+    """
+    if arguments.get("count"):
+        return _delivery_counts(jira, arguments)
     after, limit = arguments.get("after", 0), arguments.get("limit", DEFAULT_LIMIT)
     wanted: Iterable[Delivery] = (d for d in jira.webhooks.deliveries if d.number > after)
     return [delivery.to_json(body=arguments.get("body", True)) for delivery in islice(wanted, limit)]

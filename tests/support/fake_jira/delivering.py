@@ -13,7 +13,7 @@ from typing import Any
 from tests.support.fake_jira.posting import Sockets
 
 RETRIED = frozenset({408, 409, 425, 429})
-KEPT, KEPT_BODIES = 100_000, 2_000
+KEPT, KEPT_BODIES = 100_000, 5_000
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +38,7 @@ class Webhook:
 class Delivery:
     """One attempt: `status` None while it waits or runs, or when `error` tells why nothing came back.
 
-    `subject` names the records it is about, `timestamp` is the event's; the other times are the machine's, in seconds
+    `subject` and `occurrence` say what it is about, `timestamp` is the event's; the other times are the machine's, in seconds
     since 1970. `retry` counts from 0. The body is dropped once it is old, `size` stays.
     """
 
@@ -49,6 +49,7 @@ class Delivery:
     body: bytes
     subject: dict[str, str] = field(default_factory=dict)
     timestamp: int = 0
+    occurrence: str = ""
     identifier: str | None = None
     retry: int = 0
     number: int = 0
@@ -67,7 +68,7 @@ class Delivery:
 
     def to_json(self, *, body: bool = True) -> dict[str, Any]:
         """For the control port."""
-        names = ("event", "url", "status", "error", "subject", "timestamp", "identifier", "retry", "number", "size",
+        names = ("event", "url", "status", "error", "subject", "timestamp", "occurrence", "identifier", "retry", "number", "size",
                  "queued_at", "sent_at", "answered_at", "socket")  # fmt: skip
         view = {name: getattr(self, name) for name in names} | {"webhook": self.webhook.id}
         return {**view, "headers": self.headers, "body": self.body.decode()} if body else view
@@ -86,6 +87,7 @@ class Deliveries:
         self.timeout = 10.0
         self.tls: ssl.SSLContext | None = None
         self.lost = False
+        self.kept_bodies = KEPT_BODIES
         self.deliveries: deque[Delivery] = deque(maxlen=KEPT)
         self.counts: Counter[str] = Counter()  # queued, dropped, lost, retried, error, and each status
         self.sockets = Sockets()
@@ -179,7 +181,7 @@ class Deliveries:
         self.counts["error" if delivery.status is None else str(delivery.status)] += 1
         self._repeat(delivery)
         self._finished.append(delivery)
-        if len(self._finished) > KEPT_BODIES:
+        if len(self._finished) > self.kept_bodies:
             self._finished.popleft().body = b""
 
     def _repeat(self, delivery: Delivery) -> None:

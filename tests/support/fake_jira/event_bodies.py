@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_jira.people import User
 from tests.support.fake_jira.store import Change, Comment, Issue, Worklog
+from tests.support.fake_jira.views import milliseconds
 
 if TYPE_CHECKING:
     from tests.support.fake_jira.server import FakeJira
@@ -27,6 +28,29 @@ class Event:
         """The ids of what it is about, for tests that look for its delivery."""
         records = {"issue": self.issue, "comment": self.comment, "worklog": self.worklog, "change": self.change}
         return {name: str(record.id) for name, record in records.items() if record is not None}
+
+
+def occurrence_of(event: Event, timestamp: int) -> str:
+    """What happened, in one text that both events of one comment share: tests compare it with what was received."""
+    name = event.name.removeprefix("jira:")
+    if event.name in {"jira:issue_created", "jira:issue_deleted"} and event.issue is not None:
+        return f"{name.replace('_', '-')}/{event.issue.id}"
+    if event.name == "jira:issue_updated" and event.change is not None:
+        return f"changelog/{event.change.id}"
+    record = event.comment or event.worklog
+    if record is not None:
+        verb = PAIRED.get(event.event_type or "", name.replace("_", "-"))
+        return f"{verb}/{record.id}" + (f"/{milliseconds(record.updated)}" if verb.endswith("updated") else "")
+    if event.issue is not None and event.payload is None:
+        return f"{name}/{event.issue.id}/{timestamp}"
+    thing = next((value for value in (event.payload or {}).values() if isinstance(value, dict)), {})
+    return f"{name}/{thing.get('id') or thing.get('key') or thing.get('name')}/{timestamp}"
+
+
+PAIRED = {
+    "issue_commented": "comment-created", "issue_comment_edited": "comment-updated",
+    "issue_comment_deleted": "comment-deleted",
+}  # fmt: skip
 
 
 def body_of(jira: "FakeJira", event: Event) -> dict[str, Any]:

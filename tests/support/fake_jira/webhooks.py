@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from tests.support.fake_jira.delivering import Deliveries, Delivery, Webhook
-from tests.support.fake_jira.event_bodies import Event, body_of
+from tests.support.fake_jira.event_bodies import Event, body_of, occurrence_of
 from tests.support.fake_jira.jql import JqlError, Query
 from tests.support.fake_jira.searching import parse
 from tests.support.fake_jira.store import Issue
@@ -48,7 +48,7 @@ class Webhooks(Deliveries):
         body = json.dumps(members, ensure_ascii=False).encode()
         for webhook in wanting:
             delivery = self._compose(webhook, event, b"" if webhook.exclude_body else body)
-            delivery.timestamp = timestamp
+            delivery.timestamp, delivery.occurrence = timestamp, occurrence_of(event, timestamp)
             self.queue(delivery)
 
     def _matches(self, webhook: Webhook, event: Event) -> bool:
