@@ -51,7 +51,7 @@ def jql_moment(moment: datetime, zone: str | None, now: datetime) -> str:
     if local is None:
         minutes = -((moment - now) // _MINUTE) + _ON_THE_WAY
         return f"-{max(minutes, _ON_THE_WAY)}m"
-    wall = moment.astimezone(local).replace(second=0, microsecond=0, fold=0)
+    wall = moment.astimezone(local).replace(fold=0)
     while _is_uncertain(wall):
         wall -= _HOUR
     return wall.strftime("%Y/%m/%d %H:%M")
