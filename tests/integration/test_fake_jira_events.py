@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.fake_jira import FakeJira, JiraProcess, client_context, make_certificate, server_context
-from tests.support.fake_jira.views import milliseconds, parse_stamp
+from tests.support.fake_jira.views import milliseconds, parse_stamp, stamp
 
 EVERY = ("7.13", "8.20", "9.12", "10.3", "cloud")
 CLASSIC = ("7.13", "8.20", "9.12", "cloud")
@@ -69,6 +69,8 @@ class Receiver:
         self.received = []  # (target, headers, body)
         self.statuses = []
         self.sockets = 0
+        self.gate = asyncio.Event()  # closed: answers wait
+        self.gate.set()
         self._tls = tls
 
     async def __aenter__(self):
@@ -88,6 +90,7 @@ class Receiver:
                 fields = dict(line.split(": ", 1) for line in lines[1:-2])
                 body = await reader.readexactly(int(fields["Content-Length"]))
                 self.received.append((lines[0].split(" ")[1], fields, body))
+                await self.gate.wait()
                 status = self.statuses.pop(0) if self.statuses else 204
                 writer.write(b"HTTP/1.1 %d \r\n%s\r\n" % (status, b"" if status == 204 else b"Content-Length: 0\r\n"))
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -171,9 +174,10 @@ async def test_a_change_of_nothing_is_no_entry_and_no_event(receiver):
 async def test_an_edit_that_is_refused_changes_no_field():
     async with FakeJira() as jira:
         before = await issue_of(jira, "OPS-3")
-        fields = {"summary": "Half done", "labels": ["x"], "nonsense": 1}
+        fields = {"summary": "Half done", "labels": ["x"], "parent": {"key": "OPS-4"}, "nonsense": 1}
         assert (await ask(jira, "PUT", "/rest/api/2/issue/OPS-3", {"fields": fields}))[0] == 400
         assert await issue_of(jira, "OPS-3") == before
+        assert (await issue_of(jira, "OPS-4"))["fields"]["subtasks"] == []
 
 
 async def test_an_edit_with_a_comment_is_one_event_with_both_beside_the_comments_own(receiver):
@@ -325,6 +329,14 @@ async def test_jiras_clock_may_differ_from_ours_and_is_told_in_its_own_zone():
         jira.edit_issue(issue, summary="later")
         read = await issue_of(jira, issue.key)
         assert read["fields"]["created"] == read["changelog"]["histories"][0]["created"] == info["serverTime"]
+
+
+def test_a_moment_written_and_read_back_has_the_same_milliseconds():
+    start = datetime(2026, 7, 1, 12, 0, 0, 700, tzinfo=UTC)
+    moments = [start + timedelta(milliseconds=number) for number in range(1000)]
+    first = int(start.timestamp()) * 1000
+    assert [milliseconds(moment) for moment in moments] == [first + number for number in range(1000)]
+    assert [milliseconds(parse_stamp(stamp(moment))) for moment in moments] == [first + n for n in range(1000)]
 
 
 async def test_each_account_has_its_time_zone():
@@ -628,6 +640,24 @@ async def test_sockets_are_kept_and_a_dead_one_is_replaced(receiver):
         assert len(receiver.received) == 100
 
 
+@pytest.mark.parametrize("senders", [1, 3, 7])
+async def test_as_many_deliveries_run_at_once_as_there_are_senders(senders, receiver):
+    async with FakeJira() as jira:
+        await register(jira, receiver.url, ["jira:issue_created"])
+        assert jira.webhooks.senders == 3
+        jira.webhooks.senders = senders
+        receiver.gate.clear()
+        for number in range(20):
+            jira.add_issue(f"{number}")
+        await jira.wait_for(lambda _: len(receiver.received) == senders)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len([d for d in jira.webhooks.deliveries if d.sent_at]) == len(receiver.received) == senders
+        receiver.gate.set()
+        await settled(jira)
+        assert len(receiver.received) == 20
+
+
 async def test_a_receiver_that_is_gone_is_an_error_and_its_successor_gets_the_next(receiver):
     async with FakeJira() as jira:
         await register(jira, receiver.url, ["jira:issue_created"])
@@ -705,6 +735,14 @@ async def test_a_storm_goes_on_when_nobody_listens():
         await settled(jira)
         assert len(storm.made) == 50
         assert jira.webhooks.counts["error"] > 0
+
+
+async def test_a_storm_keeps_to_its_rate():
+    async with FakeJira() as jira:
+        slow, fast = jira.storm(20, 200), jira.storm(400, 4000)
+        await jira.wait_for(lambda _: slow.ended_at and fast.ended_at)
+        assert 0.09 < slow.status()["seconds"] < 1
+        assert 0.09 < fast.status()["seconds"] < 2  # one each tick would take four seconds
 
 
 async def test_a_storm_on_given_issues_changes_only_those():
