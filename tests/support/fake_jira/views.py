@@ -38,7 +38,7 @@ def stamp(moment: datetime, zone: tzinfo | None = None) -> str:
 
 
 def milliseconds(moment: datetime) -> int:
-    """Since 1970: the milliseconds that `stamp` shows, which a detour over floating point would sometimes miss."""
+    """Since 1970, cut to whole ones as `stamp` does."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
