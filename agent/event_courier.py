@@ -24,7 +24,7 @@ from tunnel.streams import Stream, StreamReceiver
 log = structlog.get_logger()
 
 MAX_IN_FLIGHT: Final = 32
-MAX_BYTES_IN_FLIGHT: Final = 16 << 20
+MAX_BYTES_IN_FLIGHT: Final = 16 << 20  # more than any record has
 MAX_WAITING: Final = 32
 """Records that failed and wait for their next turn; when all are, no new ones are tried."""
 MAX_DROPPING: Final = 1000
@@ -101,7 +101,6 @@ class EventCourier:
             and self._known_links != set()
             and len(self._in_flight) < MAX_IN_FLIGHT
             and len(self._waiting) < MAX_WAITING
-            and (not self._in_flight or self._bytes_in_flight < MAX_BYTES_IN_FLIGHT)
             and self._spool.dropping < MAX_DROPPING
         )
 
@@ -118,7 +117,7 @@ class EventCourier:
 
     async def _read(self) -> None:
         limit = MAX_IN_FLIGHT - len(self._in_flight)
-        room = max(MAX_BYTES_IN_FLIGHT - self._bytes_in_flight, 0)
+        room = MAX_BYTES_IN_FLIGHT - self._bytes_in_flight
         try:
             found = await self._spool.oldest(limit, room, {*self._in_flight, *self._waiting})
         except (SpoolError, TimeoutError) as error:

@@ -148,7 +148,7 @@ class Spool:
             self._work_due.notify()
 
     async def oldest(self, limit: int, max_bytes: int, skip: Collection[int]) -> list[StoredRecord]:
-        """Return the oldest records that are neither in `skip` nor dropped: up to `max_bytes`, at least one.
+        """Return the oldest records that are neither in `skip` nor dropped, up to `max_bytes`.
 
         Raises:
             SpoolError: the file cannot be read.

@@ -92,7 +92,7 @@ class SpoolFile:
         return self.contents
 
     def oldest(self, limit: int, max_bytes: int, skip: Collection[int]) -> list[StoredRecord]:
-        """Return the oldest records but those in `skip`, at least one, up to `max_bytes`; raises as above."""
+        """Return the oldest records but those in `skip`, up to `max_bytes`; raises as above."""
         chosen: list[int] = []
         left = max_bytes
         with self._guarded() as db:
@@ -100,7 +100,7 @@ class SpoolFile:
                 if number in skip:
                     continue
                 left -= size
-                if len(chosen) == limit or (chosen and left < 0):
+                if len(chosen) == limit or left < 0:
                     break
                 chosen.append(number)
             return [_read(db, number) for number in chosen]
@@ -119,6 +119,9 @@ class SpoolFile:
                 self._db = _open(self._path)
                 self.contents = _count(self._db)  # a commit that failed may be there after all
             yield self._db
+        except SpoolError:
+            self.close()
+            raise
         except (sqlite3.Error, OSError) as error:
             self._recover(error)
             raise self._described(error) from error
@@ -142,9 +145,6 @@ class SpoolFile:
         return SpoolUnavailable(self._path, str(getattr(error, "strerror", None) or error))
 
     def _check(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version != _VERSION:
-            raise SpoolDamaged(self._path, f"it has format {version}, not {_VERSION}")
         if self._path.stat().st_size > CHECKED_BYTES:
             return
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -167,7 +167,10 @@ def _open(path: Path) -> sqlite3.Connection:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {_VERSION}")
         db.execute("COMMIT")
-    except sqlite3.Error:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version != _VERSION:
+            raise SpoolDamaged(path, f"it has format {version}, not {_VERSION}")
+    except (sqlite3.Error, SpoolError):
         db.close()
         raise
     return db

@@ -83,9 +83,10 @@ def kept_headers(headers: Headers) -> Headers:
     size = 0
     for name, value in headers:
         lower = name.lower()
-        size += len(name) + len(value)
-        if size <= MAX_HEADER_BYTES and (lower in _KEPT_HEADERS or lower.startswith(_KEPT_PREFIX)):
-            kept.append((name, value))
+        if lower in _KEPT_HEADERS or lower.startswith(_KEPT_PREFIX):
+            size += len(name) + len(value)
+            if size <= MAX_HEADER_BYTES:
+                kept.append((name, value))
     return kept
 
 

@@ -26,6 +26,9 @@ class Pool:
         asyncio.get_running_loop().call_soon(self.script, receiver)
         return self
 
+    def write(self, data):
+        assert data == b"", "the probe sends no body"
+
     def abort(self):
         self.aborted = True
 
@@ -99,3 +102,39 @@ async def test_the_same_finding_is_told_once():
     await probe.ask()
 
     assert len(seen) == 1
+
+
+async def test_a_jira_that_returns_is_told_with_how_long_it_was_away(monkeypatch):
+    pool = Pool(answers(200, INFO))
+    probe = JiraProbe(pool, b"", b"x", lambda _: None, Protection(4, lambda: 100.0))
+    now = 1000.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    away = []
+    probe.on_return = away.append
+    for moment, script in [
+        (1000.0, answers(200, INFO)),
+        (1600.0, answers(200, INFO)),
+        (2200.0, answers(500)),
+        (2230.0, answers(500)),
+        (2260.0, answers(200, INFO)),
+        (2860.0, answers(200, INFO)),
+    ]:
+        now, pool.script = moment, script
+        await probe.ask()
+
+    assert away == [660.0]
+
+
+async def test_a_jira_that_was_never_there_was_away_since_it_was_asked_first(monkeypatch):
+    pool = Pool(answers(500))
+    probe = JiraProbe(pool, b"", b"x", lambda _: None, Protection(4, lambda: 100.0))
+    now = 1000.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    away = []
+    probe.on_return = away.append
+    await probe.ask()
+    now = 1030.0
+    pool.script = answers(200, INFO)
+    await probe.ask()
+
+    assert away == [30.0]

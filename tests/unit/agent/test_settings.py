@@ -85,6 +85,14 @@ def test_every_variable_of_the_contract_is_accepted(tmp_path):
         ("SOURCE_IP", "eth0", "IP"),
         ("LOG_LEVEL", "loud", "debug"),
         ("JIRA_ULR", "https://jira", "did you mean JIRA_AGENT_JIRA_URL?"),
+        ("WEBHOOK_URL", "agent.corp.local:9443", "does not begin with https:// or http://"),
+        ("WEBHOOK_URL", "http://agent/?a=b", "query"),
+        ("WEBHOOK_URL", "http://svc:hunter2@agent/", "user name or password"),
+        ("WEBHOOK_URL", "http://agent/a/../b", "unusual path"),
+        ("WEBHOOK_LISTEN", "9443", "is not an address"),
+        ("WEBHOOK_LISTEN", "0.0.0.0:9443", "JIRA_AGENT_WEBHOOK_URL: is not set, and JIRA_AGENT_WEBHOOK_LISTEN is no"),
+        ("WEBHOOK_CERT_FILE", "/c.pem", "JIRA_AGENT_WEBHOOK_KEY_FILE: is not set, but JIRA_AGENT_WEBHOOK_CERT_FILE is"),
+        ("WEBHOOK_KEY_FILE", "/k.pem", "JIRA_AGENT_WEBHOOK_CERT_FILE: is not set, but JIRA_AGENT_WEBHOOK_KEY_FILE is"),
         ("JIRA_PASSWORD", "hunter2", "JIRA_AGENT_JIRA_USERNAME: is not set, but JIRA_AGENT_JIRA_PASSWORD is"),
         ("JIRA_USERNAME", "svc", "JIRA_AGENT_JIRA_PASSWORD: is not set, but JIRA_AGENT_JIRA_USERNAME is"),
     ],
@@ -130,3 +138,21 @@ def test_jiras_address_gives_the_host_header_and_the_context_path(url, host_head
 
     assert (address.host_header, address.context_path) == (host_header, context_path)
     assert JiraAddress.parse(address.url) == address
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, None),
+        ({"WEBHOOK_URL": "http://agent"}, None),
+        ({"WEBHOOK_LISTEN": "127.0.0.1:9443"}, "http://127.0.0.1:9443"),
+        ({"WEBHOOK_LISTEN": "[::1]:80"}, "http://[::1]"),
+        (
+            {"WEBHOOK_LISTEN": "localhost:443", "WEBHOOK_CERT_FILE": "/c", "WEBHOOK_KEY_FILE": "/k"},
+            "https://localhost",
+        ),
+        ({"WEBHOOK_LISTEN": "0.0.0.0:1", "WEBHOOK_URL": "https://Agent.corp:8443/in/"}, "https://agent.corp:8443/in"),
+    ],
+)
+def test_how_jira_reaches_the_agent_is_told_or_follows_from_a_loopback_address(tmp_path, variables, url):
+    assert loaded(tmp_path, **variables).webhook_base_url() == url

@@ -2,11 +2,16 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from agent.commands.printing import status_lines
 from agent.errors import Cause, DialError
+from agent.spool_file import Contents
+from agent.spool_records import SpoolFull
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Trouble
-from agent.tally import Tally
+from agent.tally import Tally, WebhookTally
+from agent.webhooks_page import webhook_page
 from jira_api.protection.protection import Protection
 from jira_api.readiness import Finding
 from jira_api.server_info import ServerInfo
@@ -123,3 +128,86 @@ def test_the_page_of_a_waiting_agent_reads_well():
 
     assert lines[0] == WAITING
     assert "  outcomes   none yet" in lines
+
+
+@pytest.fixture
+def webhooks():
+    tally = WebhookTally()
+    tally.received, tally.carried = 12, 9
+    tally.refused.update({"full": 2, "unknown_hook": 1})
+    tally.dropped["unknown_hook"] = 1
+    spool = SimpleNamespace(contents=Contents(3, 4096, 9, 1_000_000), max_bytes=5000, problem=None, problem_since=0)
+    return SimpleNamespace(
+        is_active=True,
+        address="127.0.0.1:9443",
+        url="http://127.0.0.1:9443",
+        hooks=["a", "b"],
+        spool=spool,
+        tally=tally,
+        edge=SimpleNamespace(now_ms=lambda: 1_061_500),
+    )
+
+
+def with_webhooks(webhooks):
+    made = board(up=1)
+    made.service = Service(
+        **{name: getattr(made.service, name) for name in Service.__slots__ if name != "webhooks"}, webhooks=webhooks
+    )
+    return made
+
+
+def test_webhooks_have_a_section_of_their_own(webhooks):
+    assert webhook_page(webhooks) == {
+        "listening": "127.0.0.1:9443",
+        "url": "http://127.0.0.1:9443",
+        "hooks": 2,
+        "spool": {
+            "events": 3, "bytes": 4096, "limit_bytes": 5000, "oldest_age_seconds": 61,
+            "problem": None, "problem_since": None,
+        },
+        "received": 12,
+        "refused": {"full": 2, "unknown_hook": 1},
+        "carried": 9,
+        "dropped": {"unknown_hook": 1},
+    }  # fmt: skip
+    assert webhook_page(None) is None
+    webhooks.is_active = False
+    assert webhook_page(webhooks) is None
+
+
+def test_a_full_spool_is_a_warning(webhooks):
+    webhooks.spool.problem, webhooks.spool.problem_since = SpoolFull(1, 5000), 1_060_000
+    made = with_webhooks(webhooks)
+
+    [warning] = made.warnings()
+    assert warning.startswith("webhooks are refused since 1970-01-01T00:17:40+00:00: the spool is full (5000 bytes)")
+    assert "jira_agent_spool_ok 0" in made.metrics()
+
+
+def test_webhooks_are_counted_in_the_metrics(webhooks):
+    lines = with_webhooks(webhooks).metrics().splitlines()
+
+    assert "jira_agent_spool_events 3" in lines
+    assert "jira_agent_spool_bytes 4096" in lines
+    assert "jira_agent_webhook_hooks 2" in lines
+    assert "jira_agent_webhooks_received_total 12" in lines
+    assert 'jira_agent_webhooks_refused_total{reason="full"} 2' in lines
+    assert "jira_agent_events_carried_total 9" in lines
+    assert 'jira_agent_events_dropped_total{reason="unknown_hook"} 1' in lines
+
+
+def test_the_section_on_webhooks_reads_well(webhooks):
+    lines = list(status_lines({**PAGE, "webhooks": webhook_page(webhooks)}))
+
+    assert "  webhooks   at http://127.0.0.1:9443, 2 hooks; 12 received, 3 refused (2 full, 1 unknown_hook)" in lines
+    assert "  spool      3 events, 4096 of 5000 bytes, the oldest 61 s old" in lines
+    assert "  carried    9 to gateways, 1 dropped (1 unknown_hook)" in lines
+
+
+def test_an_agent_that_only_carries_what_is_left_says_so(webhooks):
+    webhooks.address = webhooks.url = None
+    webhooks.tally = WebhookTally()
+
+    assert "  webhooks   not received here; 0 received" in list(
+        status_lines({**PAGE, "webhooks": webhook_page(webhooks)})
+    )
