@@ -1,12 +1,14 @@
 """Hands requests that are not for any Jira to the program that serves them on a unix socket of this machine.
 
-Knows nothing of what they mean: it bounds them, forwards the few headers that matter there, and adds the request's id
-and the caller's address under names that no caller can set. Who may ask is the other side's business.
+Knows nothing of what they mean, but for one thing: who reads events may wait for long. It bounds both kinds of
+requests, forwards the few headers that matter there, and adds the request's id and the caller's address under names
+that no caller can set. Who may ask is the other side's business.
 """
 
+import re
 from typing import Final
 
-from gateway.errors import BODY_TOO_LARGE, INTERNAL, OVERLOADED, Problem, Processed, answer
+from gateway.errors import BODY_TOO_LARGE, DRAINING, INTERNAL, OVERLOADED, Problem, Processed, answer
 from gateway.outcomes import OutcomeLog
 from http1.call import Call
 from http1.errors import ClientFailure, Progress, UnsendableHead
@@ -21,9 +23,21 @@ PEER_HEADER: Final = "Tunnel-Peer"
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_REQUESTS: Final = 64
+MAX_READERS: Final = 256
 ANSWER_SECONDS: Final = 100.0  # a report that asks a slow Jira several things takes its time
+GOODBYE_SECONDS: Final = 1.0  # for readers to be told by the other side that the gateway stops
 
-_FORWARDED = frozenset({b"authorization", b"tunnel-authorization", b"content-type", b"content-encoding", b"accept"})
+_FORWARDED = frozenset(
+    {
+        b"authorization",
+        b"tunnel-authorization",
+        b"content-type",
+        b"content-encoding",
+        b"accept",
+        b"last-event-id",
+    }
+)
+_READS_EVENTS = re.compile(rb"/api/v1/triggers/[^/?]+/events(?:\?.*)?", re.DOTALL)
 _KEPT_BACK = frozenset({b"server"})
 
 
@@ -35,14 +49,21 @@ class LocalRelay:
         self._sweeper = sweeper
         self._outcomes = outcomes
         self._active: set[Relayed] = set()
+        self._readers: set[Relayed] = set()
+        self.is_draining = False
 
     def __repr__(self) -> str:
-        return f"<LocalRelay {self._pool.origin.host} {len(self._active)} requests>"
+        return f"<LocalRelay {self._pool.origin.host} {len(self._active)} requests, {len(self._readers)} readers>"
 
     @property
     def active(self) -> int:
-        """Requests in flight."""
-        return len(self._active)
+        """Requests in flight, readers of events among them."""
+        return len(self._active) + len(self._readers)
+
+    @property
+    def readers(self) -> int:
+        """Requests that read events, for which others are no reason to wait."""
+        return len(self._readers)
 
     async def run(self) -> None:
         """Own the sockets until cancelled."""
@@ -50,20 +71,32 @@ class LocalRelay:
 
     def begin(self, exchange: Exchange, request_id: str) -> "Relayed | None":
         """Send a request on its way, or answer why not."""
-        problem = self._objection(exchange.request)
+        reads = reads_events(exchange.request)
+        problem = self._objection(exchange.request, reads=reads)
         if problem is None:
-            relayed = Relayed(exchange, request_id, self)
+            relayed = Relayed(exchange, request_id, self, reads=reads)
             try:
                 relayed.call = self._pool.start(_head(exchange, request_id), Reply(relayed))
             except UnsendableHead:
                 problem = Problem(INTERNAL, "This request cannot be passed on.")
             else:
-                relayed.deadline = self._sweeper.now + ANSWER_SECONDS
-                self._active.add(relayed)
+                self.prolong(relayed)
+                (self._readers if reads else self._active).add(relayed)
                 self._sweeper.add(relayed)
                 return relayed
         self.refuse(exchange, problem, request_id)
         return None
+
+    def drain(self) -> None:
+        """Take no more readers, and let those that are there end: they would wait as long as we do."""
+        self.is_draining = True
+        for reader in self._readers:
+            reader.deadline = min(reader.deadline, self._sweeper.now + GOODBYE_SECONDS)
+
+    def prolong(self, relayed: "Relayed") -> None:
+        """Give a request its time from now on; a reader has none left when we stop."""
+        if not (relayed.reads and self.is_draining):
+            relayed.deadline = self._sweeper.now + ANSWER_SECONDS
 
     def refuse(self, exchange: Exchange, problem: Problem, request_id: str) -> None:
         """Answer a request ourselves, or break an answer that has begun."""
@@ -79,14 +112,19 @@ class LocalRelay:
     def forget(self, relayed: "Relayed", status: int = 0) -> None:
         """Count a request that is over; `status` 0: it is counted already, or nobody saw an answer."""
         self._active.discard(relayed)
+        self._readers.discard(relayed)
         self._sweeper.discard(relayed)
         if status:
             self._outcomes.relayed(status)
 
-    def _objection(self, request: RequestHead) -> Problem | None:
+    def _objection(self, request: RequestHead, *, reads: bool) -> Problem | None:
         if request.body > MAX_BODY_BYTES:
             return _too_large()
-        if len(self._active) >= MAX_REQUESTS:
+        if reads and self.is_draining:
+            return Problem(DRAINING, "The gateway is restarting; try again.")
+        if reads and len(self._readers) >= MAX_READERS:
+            return Problem(OVERLOADED, "There are as many readers of events as there may be; try again.")
+        if not reads and len(self._active) >= MAX_REQUESTS:
             return Problem(OVERLOADED, "There are as many requests in flight as there may be; try again.")
         return None
 
@@ -94,11 +132,12 @@ class LocalRelay:
 class Relayed:
     """One request: the receiver of its exchange."""
 
-    __slots__ = ("_relay", "_sent", "call", "deadline", "exchange", "request_id", "status")
+    __slots__ = ("_relay", "_sent", "call", "deadline", "exchange", "reads", "request_id", "status")
 
-    def __init__(self, exchange: Exchange, request_id: str, relay: LocalRelay) -> None:
+    def __init__(self, exchange: Exchange, request_id: str, relay: LocalRelay, *, reads: bool) -> None:
         self.exchange = exchange
         self.request_id = request_id
+        self.reads = reads
         self.call: Call | None = None
         self.deadline = 0.0
         self.status = 0
@@ -135,9 +174,17 @@ class Relayed:
         """The caller hung up."""
         self.end()
 
+    def on_progress(self) -> None:
+        """A part of the answer came: who reads events has as long again."""
+        if self.reads:
+            self._relay.prolong(self)
+
     def expire(self, now: float) -> None:
         """There was no whole answer in time."""
         del now
+        if self.reads and self._relay.is_draining:
+            self.fail(Problem(DRAINING, "The gateway is restarting; try again."))
+            return
         self.fail(Problem(INTERNAL, "There was no answer in time.", processed=Processed.UNKNOWN))
 
     def fail(self, problem: Problem) -> None:
@@ -171,6 +218,7 @@ class Reply:
     def on_body(self, data: bytes) -> None:
         """Pass bytes of the answer on, as fast as the caller takes them."""
         relayed = self._relayed
+        relayed.on_progress()
         relayed.exchange.write(data)
         if relayed.call is not None and not relayed.exchange.writable:
             relayed.call.pause()
@@ -192,6 +240,11 @@ class Reply:
         else:
             problem = Problem(INTERNAL, "Something of ours failed; try again.", processed=Processed.UNKNOWN)
         self._relayed.fail(problem)
+
+
+def reads_events(request: RequestHead) -> bool:
+    """Say whether a request is one that may wait for long: it asks for a trigger's events (docs/api.md)."""
+    return request.method == b"GET" and _READS_EVENTS.fullmatch(request.target) is not None
 
 
 def _head(exchange: Exchange, request_id: str) -> RequestHead:

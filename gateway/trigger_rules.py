@@ -5,12 +5,14 @@ possible at this moment (an agent that listens, an account that may register web
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from gateway.events.targets import check_target
 from gateway.naming import DURATION_PATTERN, check_name, parse_duration
+from gateway.settings import Network
 from gateway.store import Connection, Credentials, Kind, Trigger, Way
 from gateway.store.rows import DIRECT
 from gateway.unacceptable import Unacceptable, literally
@@ -33,9 +35,6 @@ _MESSAGE_ID = re.compile(MESSAGE_ID_PATTERN, re.ASCII)
 _CURSOR = re.compile(CURSOR_PATTERN, re.ASCII)
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 
-CheckTarget = Callable[[str], object]
-"""Refuses an address that events must not be sent to, as gateway.events.subscribers does."""
-
 
 @dataclass(frozen=True, slots=True)
 class TriggerFields:
@@ -51,11 +50,11 @@ class TriggerFields:
     ordered: bool = False
 
 
-def new_trigger(name: str, fields: TriggerFields, now: datetime, check_target: CheckTarget) -> Trigger:
+def new_trigger(name: str, fields: TriggerFields, now: datetime, allow_networks: Sequence[Network]) -> Trigger:
     """Return the row for a new trigger, without its secret; raises Unacceptable."""
     check_name("name", name)
     if fields.deliver_to is not None:
-        check_target(fields.deliver_to)
+        check_target(fields.deliver_to, allow_networks)
     row = Trigger(
         id=0,
         name=name,

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+BACKLOG = 1024
+"""More than may connect in one turn of the loop: with a full backlog asyncio takes a refused socket for a good one."""
+
 
 async def serve_unix(runner: web.AppRunner, path: Path, *, started: Callable[[], None] = lambda: None) -> None:
     """Serve `runner`'s application on a socket at `path` until cancelled; calls `started` once it listens.
@@ -16,7 +19,7 @@ async def serve_unix(runner: web.AppRunner, path: Path, *, started: Callable[[],
     """
     await runner.setup()
     try:
-        await web.SockSite(runner, _bind(path)).start()
+        await web.SockSite(runner, _bind(path), backlog=BACKLOG).start()
         started()
         await asyncio.Event().wait()  # no deadline: this is the listener's whole life
     finally:

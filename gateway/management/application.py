@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import cache
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import structlog
@@ -44,8 +44,12 @@ log = structlog.get_logger()
 HANDLING_SECONDS = 90.0
 MAX_PATH_SHOWN = 200
 
+T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 GRANT: web.RequestKey[TokenGrant] = web.RequestKey("grant", TokenGrant)
+STARTED: web.RequestKey[float] = web.RequestKey("started", float)
+Scopes = dict[web.AbstractRoute, Scope]
+"""Which scope is enough for a route, where it is not admin."""
 
 _PARAMETERS = {name: re.compile(pattern, re.ASCII) for name, pattern in PARAMETERS.items()}
 
@@ -54,25 +58,23 @@ class Reception:
     """The middleware: authenticates, and turns what went wrong into the one error format."""
 
     def __init__(self, office: Office) -> None:
+        self.scopes: Scopes = {}
         self._office = office
         self._rates = Rates()
 
     @web.middleware
     async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one request."""
-        started, request_id, caller = perf_counter(), request.headers.get(REQUEST_ID_HEADER, ""), ""
+        request_id, caller = request.headers.get(REQUEST_ID_HEADER, ""), ""
+        request[STARTED] = perf_counter()
         try:
             grant = self._authenticate(request)
             caller = grant.name
-            self._authorize(grant)
+            self._authorize(grant, self.scopes.get(request.match_info.route, Scope.ADMIN))
             request[GRANT] = grant
-            response = await _in_time(handler(request))
+            response = await handler(request)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told in the one format
             response = _refuse(error, request_id)
-        response.headers[REQUEST_ID_HEADER] = request_id
-        spent = (perf_counter() - started) * 1000
-        response.headers["Server-Timing"] = f"gateway;dur={spent:.2f}, tunnel;dur=0.00, jira;dur=0.00"
-        response.headers["Cache-Control"] = "no-store"
         log.info(
             "management_request",
             request_id=request_id,
@@ -86,7 +88,7 @@ class Reception:
 
     def _authenticate(self, request: web.Request) -> TokenGrant:
         try:
-            presented = sort_headers(list(request.raw_headers)).presented_token
+            presented = presented_token(request)
         except AmbiguousLogin as ambiguous:
             raise declined(BAD_REQUEST, f"The header {ambiguous.name} is repeated; send it once.") from None
         grant = self._office.directory().token(presented, self._office.now()) if presented else None
@@ -98,16 +100,29 @@ class Reception:
             raise declined(UNAUTHENTICATED, message)
         return grant
 
-    def _authorize(self, grant: TokenGrant) -> None:
-        if Scope.ADMIN not in grant.scopes:
-            raise declined(FORBIDDEN, "This token has not the scope admin.")
+    def _authorize(self, grant: TokenGrant, enough: Scope) -> None:
+        if not grant.scopes & {Scope.ADMIN, enough}:  # told alike for every path, whether it exists or not
+            raise declined(FORBIDDEN, "This token has not the scope for this.")
         wait = self._rates.take(grant.name, grant.rate, monotonic()) if grant.rate is not None else 0.0
         if wait:
             message = f"This token may send {grant.rate:g} requests per second."
             raise Declined(Problem(RATE_LIMITED, message, retry_after=max(1, round(wait))))
 
 
-async def _in_time(handling: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+def presented_token(request: web.Request) -> bytes:
+    """Return the gateway token that a request presents, b"" for none; raises AmbiguousLogin."""
+    return sort_headers(list(request.raw_headers)).presented_token
+
+
+async def _dress(request: web.Request, response: web.StreamResponse) -> None:
+    """Give every answer, before its head is sent, the headers that all have."""
+    spent = (perf_counter() - request.get(STARTED, perf_counter())) * 1000
+    response.headers[REQUEST_ID_HEADER] = request.headers.get(REQUEST_ID_HEADER, "")
+    response.headers["Server-Timing"] = f"gateway;dur={spent:.2f}, tunnel;dur=0.00, jira;dur=0.00"
+    response.headers["Cache-Control"] = "no-store"
+
+
+async def _in_time(handling: Awaitable[T]) -> T:
     """Return the response; raises Declined when it takes too long (a TimeoutError is the store's)."""
     limit = asyncio.timeout(HANDLING_SECONDS)
     try:
@@ -122,7 +137,9 @@ async def _in_time(handling: Awaitable[web.StreamResponse]) -> web.StreamRespons
 
 def application(office: Office, software: str) -> web.Application:
     """Return the application with all routes."""
-    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Reception(office).receive])
+    reception = Reception(office)
+    made = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[reception.receive])
+    made.on_response_prepare.append(_dress)
 
     @cache
     def text() -> str:  # made when it is first asked for: 30 ms and 5 MB that most gateways never need
@@ -134,21 +151,36 @@ def application(office: Office, software: str) -> web.Application:
 
     made.router.add_get(f"{ROOT}/openapi.json", openapi, allow_head=False)
     for route in ROUTES:
-        made.router.add_route(route.method, ROOT + route.path, _handler(route, office))
+        added = made.router.add_route(route.method, ROOT + route.path, _handler(route, office))
+        reception.scopes[added] = route.scope
     return made
 
 
 def _handler(route: Route, office: Office) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        visit = await _visit(route, office, request)
-        answered = await route.action(visit)
-        if route.changes:
-            await office.refresh()
-        if answered is None:
-            return web.Response(status=route.status)
-        return web.Response(status=route.status, text=answered.model_dump_json(), content_type="application/json")
+        visit = await _in_time(_visit(route, office, request))
+        if route.lasts:
+            return _response(route, await route.action(visit))
+        return await _in_time(_act(route, visit))
 
     return handle
+
+
+async def _act(route: Route, visit: Visit) -> web.StreamResponse:
+    answered = await route.action(visit)
+    if route.changes:
+        await visit.office.refresh()
+    return _response(route, answered)
+
+
+def _response(route: Route, answered: BaseModel | web.StreamResponse | None) -> web.StreamResponse:
+    match answered:
+        case None:
+            return web.Response(status=route.status)
+        case BaseModel():
+            return web.Response(status=route.status, text=answered.model_dump_json(), content_type="application/json")
+        case _:
+            return answered
 
 
 async def _visit(route: Route, office: Office, request: web.Request) -> Visit:
@@ -159,8 +191,14 @@ async def _visit(route: Route, office: Office, request: web.Request) -> Visit:
         if not _PARAMETERS[name].fullmatch(value):
             raise declined(NOT_FOUND, "There is nothing of this name.")
     desk = Desk(office.settings, office.key, office.store, f"token {grant.name}", office.now())
+    presented = presented_token(request)
+
+    def is_admitted() -> bool:
+        return office.directory().token(presented, office.now()) == grant
+
     query = _query(route.query, request.rel_url.raw_query_string)
-    return Visit(office, desk, request.match_info, await _body(route.body, request), query)
+    body = await _body(route.body, request)
+    return Visit(office, desk, request, grant, is_admitted, request.match_info, body, query)
 
 
 def _query(model: type[BaseModel] | None, text: str) -> BaseModel | None:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from aiohttp import web
 from pydantic import BaseModel
 
 from gateway.certificate_authority import CertificateAuthority
-from gateway.directory import Directory
+from gateway.directory import Directory, TokenGrant
 from gateway.errors import NOT_FOUND
+from gateway.events.feed import Feed
 from gateway.management.problems import declined
 from gateway.operations.desk import Desk
 from gateway.sealing import SecretKey
 from gateway.settings import GatewaySettings
 from gateway.store import Store
+from gateway.store.event_store import EventStore
 from runtime.control import Command
 
 
@@ -35,6 +38,8 @@ class Office:
     commands: Mapping[str, Command]
     tunnel_url: Callable[[], str]
     now: Callable[[], datetime]
+    events: EventStore = None  # type: ignore[assignment] # until the composition root hands it over
+    feed: Feed = None  # type: ignore[assignment] # the same
 
     async def links(self) -> list[dict[str, Any]]:
         """Return the live links."""
@@ -43,10 +48,16 @@ class Office:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One admitted request: validated, with the desk of the token that asks. `body` and `query` fit its route."""
+    """One admitted request: validated, with the desk of the token that asks. `body` and `query` fit its route.
+
+    `is_admitted` says whether its token is still as good, for answers that last.
+    """
 
     office: Office
     desk: Desk
+    request: web.Request
+    grant: TokenGrant
+    is_admitted: Callable[[], bool]
     path: Mapping[str, str]
     body: Any = None
     query: Any = None
@@ -64,4 +75,4 @@ class Visit:
         return dict(await answer(arguments))
 
 
-Action = Callable[[Visit], Awaitable[BaseModel | None]]
+Action = Callable[[Visit], Awaitable[BaseModel | web.StreamResponse | None]]

@@ -30,8 +30,9 @@ Mode = Literal["validation", "serialization"]
 
 _JSON = "application/json"
 _DESCRIPTION = (
-    "Connections, agents, tokens and the audit trail of one jira-gateway. "
-    "Needs a gateway token with the scope admin, as bearer token or as the password of Basic authentication."
+    "Connections, agents, tokens, triggers and the audit trail of one jira-gateway. "
+    "Needs a gateway token with the scope admin, as bearer token or as the password of Basic authentication; "
+    "for events the scope events is enough, with the trigger's connection among the token's."
 )
 
 
@@ -76,7 +77,7 @@ def _schemas(routes: Iterable[Route]) -> tuple[dict[tuple[type[BaseModel], Mode]
 def _operation(route: Route, refs: dict[tuple[type[BaseModel], Mode], Schema]) -> Schema:
     success: Schema = {"description": route.summary, "headers": _refs(_EVERYWHERE)}
     if route.answer is not None:
-        success["content"] = {_JSON: {"schema": refs[route.answer, "serialization"]}}
+        success["content"] = {_JSON: {"schema": refs[route.answer, "serialization"]}} | _streamed(route)
     refusals = {
         str(status): {"$ref": f"#/components/responses/{_response_name(slugs)}"}
         for status, slugs in _refused(route).items()
@@ -92,6 +93,11 @@ def _operation(route: Route, refs: dict[tuple[type[BaseModel], Mode], Schema]) -
         schema = refs[route.body, "validation"]
         operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return operation
+
+
+def _streamed(route: Route) -> Schema:
+    """Return the other form of an answer that lasts: server-sent events, for `Accept: text/event-stream`."""
+    return {"text/event-stream": {"schema": {"type": "string"}}} if route.lasts else {}
 
 
 def _refused(route: Route) -> dict[int, tuple[Slug, ...]]:

@@ -5,10 +5,21 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from gateway.errors import NOT_FOUND, Slug
-from gateway.management import agents, audit, connections, models, reports, tokens
+from gateway.management import (
+    agents,
+    audit,
+    connections,
+    event_reading,
+    models,
+    reports,
+    tokens,
+    trigger_models,
+    triggers,
+)
 from gateway.management.office import Action
 from gateway.management.problems import CONFLICT
 from gateway.naming import NAME_PATTERN
+from gateway.store import Scope
 
 ROOT = "/api/v1"
 
@@ -19,7 +30,8 @@ class Route:
 
     `path` is below ROOT, with parameters as {name}; `answer` None means 204 without a body; `refuses` is what this
     route may answer beside the refusals that every route shares. A read-only token may only use what does not
-    `change` anything.
+    `change` anything; who has not the `scope` needs the scope admin. What `lasts` sends its answer itself, as JSON or
+    as server-sent events, and has deadlines of its own.
     """
 
     method: str
@@ -33,6 +45,8 @@ class Route:
     query: type[BaseModel] | None = None
     refuses: tuple[Slug, ...] = ()
     changes: bool = False
+    scope: Scope = Scope.ADMIN
+    lasts: bool = False
 
     @property
     def parameters(self) -> list[str]:
@@ -117,6 +131,34 @@ ROUTES = (
     Route(
         "POST", "/tokens/{name}/revoke", "revokeToken", "Revoke a token: it is refused at once", tokens.revoke,
         status=204, changes=True,
+    ),
+    Route("GET", "/triggers", "listTriggers", "List all triggers", triggers.list_all,
+          answer=trigger_models.TriggerList),
+    Route(
+        "POST", "/triggers", "createTrigger", "Add a trigger; its signing secret is shown once", triggers.create,
+        answer=trigger_models.MadeTrigger, status=201, body=trigger_models.NewTrigger, refuses=(CONFLICT, NOT_FOUND),
+        changes=True,
+    ),
+    Route(
+        "GET", "/triggers/{name}", "getTrigger", "Show a trigger, never its secret", triggers.get,
+        answer=trigger_models.TriggerDetails,
+    ),
+    Route("DELETE", "/triggers/{name}", "removeTrigger", "Remove a trigger and its deliveries", triggers.remove,
+          status=204, changes=True),
+    Route(
+        "POST", "/triggers/{name}/rotate", "rotateTrigger", "Give a trigger a new signing secret, shown once",
+        triggers.rotate, answer=trigger_models.TriggerSecret, body=trigger_models.SecretRotation, changes=True,
+    ),
+    Route("POST", "/triggers/{name}/enable", "enableTrigger", "Let a disabled trigger send again", triggers.enable,
+          status=204, changes=True),
+    Route(
+        "POST", "/triggers/{name}/replay", "replayTrigger", "Send events again under their old ids", triggers.replay,
+        answer=trigger_models.Replayed, body=trigger_models.Replaying, changes=True,
+    ),
+    Route(
+        "GET", "/triggers/{name}/events", "readEvents", "Read a trigger's events; a token with the scope events may",
+        event_reading.read, answer=trigger_models.EventPage, query=trigger_models.EventQuery, scope=Scope.EVENTS,
+        lasts=True,
     ),
     Route(
         "GET", "/audit", "listAudit", "List changes: who, what, when", audit.list_page, answer=models.AuditPage,

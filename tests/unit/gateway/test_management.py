@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from certs.errors import FileExists
 from gateway.errors import INTERNAL, Processed
 from gateway.front_door import LOCAL_PREFIX, is_local
-from gateway.management import models, reports
+from gateway.management import models, reports, trigger_models
 from gateway.management.openapi import document
 from gateway.management.problems import CONFLICT, STORE_UNAVAILABLE, declined, from_error
 from gateway.management.routes import PARAMETERS, ROOT, ROUTES
-from gateway.store import AlreadyExists, InUse, NotFound, StoreUnavailable
+from gateway.store import AlreadyExists, InUse, NotFound, Scope, StoreUnavailable
 from gateway.unacceptable import Unacceptable
 from http1.messages import NO_BODY, RequestHead
 from runtime.exits import DENIED, UNAVAILABLE, USAGE, CommandFailed
@@ -86,7 +86,13 @@ def test_no_answer_has_a_place_for_a_secret_but_those_that_show_it_once():
         for field in route.answer.model_fields
         if secret.search(field) and not field.startswith("has_")
     }
-    assert shown == {("inviteAgent", "code"), ("createToken", "token"), ("rotateToken", "token")}
+    assert shown == {
+        ("inviteAgent", "code"),
+        ("createToken", "token"),
+        ("rotateToken", "token"),
+        ("createTrigger", "secret"),
+        ("rotateTrigger", "secret"),
+    }
 
 
 def test_the_manual_names_everything_that_can_be_asked():
@@ -113,6 +119,17 @@ def test_the_manual_names_everything_that_can_be_asked():
         (models.NewToken, {"name": "ci", "expires": "soon"}),
         (models.NewInvite, {"ttl": "1 hour"}),
         (models.Revocation, {"instance": "../x"}),
+        (trigger_models.NewTrigger, {"name": "ci", "connection": "hq"}),
+        (trigger_models.NewTrigger, {"name": "ci", "connection": "hq", "events": []}),
+        (trigger_models.NewTrigger, {"name": "ci", "connection": "hq", "events": "jira:issue_created"}),
+        (trigger_models.NewTrigger, {"name": "ci", "connection": "hq", "events": ["x"], "kind": "pushed"}),
+        (trigger_models.NewTrigger, {"name": "ci", "connection": "hq", "events": ["x"], "poll_seconds": 3601}),
+        (trigger_models.NewTrigger, {"name": "ci", "connection": "hq", "events": ["x"], "jql": ""}),
+        (trigger_models.Replaying, {}),
+        (trigger_models.Replaying, {"ids": []}),
+        (trigger_models.Replaying, {"ids": ["evt_1"]}),
+        (trigger_models.Replaying, {"ids": [1]}),
+        (trigger_models.SecretRotation, {"overlap": "a day"}),
     ],
 )
 def test_a_body_that_does_not_fit_is_refused(model, content):
@@ -131,6 +148,12 @@ def test_a_body_that_does_not_fit_is_refused(model, content):
         (models.RemoveQuery, {"force": "yes"}),
         (models.RemoveQuery, {"force": ""}),
         (models.VerifyQuery, {"head": "1:abc"}),
+        (trigger_models.EventQuery, {"wait": "61"}),
+        (trigger_models.EventQuery, {"wait": "0.5"}),
+        (trigger_models.EventQuery, {"limit": "201"}),
+        (trigger_models.EventQuery, {"after": "-1"}),
+        (trigger_models.EventQuery, {"state": "dead,"}),
+        (trigger_models.EventQuery, {"state": "lost"}),
         (reports.PermissionQuery, {"project": "OPS/../x"}),
         (reports.PermissionQuery, {"need": "A,,B"}),
     ],
@@ -138,6 +161,17 @@ def test_a_body_that_does_not_fit_is_refused(model, content):
 def test_a_query_that_does_not_fit_is_refused(model, content):
     with pytest.raises(ValidationError):
         model.model_validate(content)
+
+
+def test_events_are_read_by_a_scope_of_their_own_and_everything_else_is_administration():
+    assert {(route.operation, route.scope) for route in ROUTES if route.scope is not Scope.ADMIN} == {
+        ("readEvents", Scope.EVENTS)
+    }
+
+
+def test_the_document_shows_both_forms_of_events():
+    content = DOCUMENT["paths"]["/api/v1/triggers/{name}/events"]["get"]["responses"]["200"]["content"]
+    assert set(content) == {"application/json", "text/event-stream"}
 
 
 def test_a_change_remembers_what_was_given():
