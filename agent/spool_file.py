@@ -1,8 +1,9 @@
 """The spool's file: an SQLite database that one thread uses at a time. What `write` returned from is on the disk.
 
 WAL with synchronous=FULL: each commit is synced before it returns (docs/facts.md L15). The file never shrinks: the
-pages of carried records are used again, and so is the log, so that records can still be dropped when the disk is full.
-The lock is exclusive: a second agent on the same directory is refused instead of carrying everything twice.
+pages of carried records are used again. It leaves some of the disk free, because dropping a record takes space, too: a
+disk that we filled to its end would stay full. The lock is exclusive: a second agent on the same directory is refused
+instead of carrying everything twice.
 """
 
 import os
@@ -20,6 +21,9 @@ SYNCHRONOUS = "FULL"
 
 CHECKED_BYTES = 64 << 20
 """A file up to this size is checked whole when it is opened; a larger one would delay the start by seconds."""
+
+MIN_FREE_BYTES = 8 << 20
+"""Of the disk, beside what a transaction needs: for the log and its checkpoints."""
 
 _VERSION = 1
 _MODE = 0o600
@@ -81,6 +85,8 @@ class SpoolFile:
 
     def write(self, changes: Changes) -> Contents:
         """Make all changes or none, and return once they are on the disk; raises as the constructor does."""
+        if changes.appends:
+            self._check_space(sum(stored.record.size for stored in changes.appends))
         with self._guarded() as db:
             db.execute("BEGIN IMMEDIATE")
             records, size = _write(db, changes)
@@ -104,6 +110,14 @@ class SpoolFile:
                     break
                 chosen.append(number)
             return [_read(db, number) for number in chosen]
+
+    def _check_space(self, size: int) -> None:
+        with self._guarded() as db:
+            pages = db.execute("PRAGMA freelist_count").fetchone()[0]
+            reusable = pages * db.execute("PRAGMA page_size").fetchone()[0]
+            disk = os.statvfs(self._path.parent)
+        if disk.f_bavail * disk.f_frsize + reusable < MIN_FREE_BYTES + 2 * size:  # once in the log, once in the file
+            raise SpoolUnavailable(self._path, f"its disk has less than {MIN_FREE_BYTES >> 20} MiB left")
 
     def close(self) -> None:
         """Give the file up."""

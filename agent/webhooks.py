@@ -91,6 +91,7 @@ class Webhooks:
                 tasks.create_task(self._courier.run())
                 if self._listener is not None:
                     tasks.create_task(self._listener.run())
+                    await asyncio.sleep(0)  # it accepts from its first turn on: the gap ends when it does
                     self._gaps.begin(self.spool.contents.alive_at)
                     tasks.create_task(self._gaps.run())
                     log.info("webhooks_expected", listening=str(self.address), url=self.url, hooks=len(self.hooks))

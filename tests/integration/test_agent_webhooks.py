@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import ssl
+import time
 from hashlib import sha256
 
 import pytest
@@ -325,6 +326,44 @@ async def test_a_jira_that_comes_back_leaves_a_gap(tmp_path, gateway, jira):
         await until(lambda: gateway.gaps)
 
     assert [json.loads(gap.body)["cause"] for gap in gateway.gaps] == ["jira"]
+
+
+async def test_webhooks_are_taken_until_the_last_request_is_done(tmp_path, gateway, jira):
+    settings = listening(tmp_path, gateway, jira, drain_seconds=5.0)
+    async with running(settings) as agent:
+        webhooks = await ready(agent)
+        exchange = await gateway.open("GET", "/rest/api/2/test/sleep/1")
+        await jira.wait_for(lambda jira: jira.active == 1)
+        agent.stop()
+        await until(lambda: agent.board.service.supervisor.is_draining)
+        assert (await post(webhooks, b"late"))[0] == 204
+        await exchange.wait()
+    assert exchange.status == 200
+    async with running(settings):
+        await until(lambda: gateway.events)
+
+    assert [event.body for event in gateway.events] == [b"late"]
+
+
+async def test_a_webhook_that_is_in_hand_when_the_agent_stops_is_answered(tmp_path, gateway, jira, monkeypatch):
+    write = SpoolFile.write
+    stopped = []
+
+    def slow(self, changes):
+        while changes.appends and not stopped:
+            time.sleep(0.01)
+        return write(self, changes)
+
+    monkeypatch.setattr(SpoolFile, "write", slow)
+    async with running(listening(tmp_path, gateway, jira)) as agent:
+        webhooks = await ready(agent)
+        async with asyncio.TaskGroup() as tasks:
+            posted = tasks.create_task(post(webhooks))
+            await until(lambda: webhooks.spool._pending_bytes)
+            agent.stop()
+            await until(lambda: not webhooks._listener._server.is_serving())
+            stopped.append(True)
+        assert posted.result()[0] == 204
 
 
 async def test_the_listener_is_there_although_jira_and_the_gateway_are_not(tmp_path, gateway, jira):

@@ -1,6 +1,7 @@
 """The spool's file: what a commit keeps, what a failing disk leaves as it was, and what damage looks like."""
 
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,6 +78,20 @@ def test_a_full_disk_takes_nothing_of_a_transaction_and_the_next_one_succeeds(fi
     assert [stored.id for stored in file.oldest(9, 1 << 20, ())] == [1]
     file.write(Changes([record(4)], [1], alive_at=6))
     assert [stored.id for stored in file.oldest(9, 1 << 20, ())] == [4]
+
+
+def test_some_of_the_disk_is_left_for_dropping_and_pages_that_are_free_count(file, monkeypatch):
+    file.write(Changes([record(1, b"x" * 400_000)]))
+    monkeypatch.setattr(spool_file.os, "statvfs", lambda path: SimpleNamespace(f_bavail=10, f_frsize=4096))
+    with pytest.raises(SpoolUnavailable, match="less than 8 MiB left"):
+        file.write(Changes([record(2)], [1]))
+    assert file.contents.records == 1
+    monkeypatch.setattr(spool_file, "MIN_FREE_BYTES", 50_000)
+    with pytest.raises(SpoolUnavailable):
+        file.write(Changes([record(2, b"x" * 100_000)]))
+    file.write(Changes(drops=[1]))
+    file.write(Changes([record(2, b"x" * 100_000)]))
+    assert file.contents.records == 1
 
 
 def test_pages_of_dropped_records_are_used_again(path, file):
