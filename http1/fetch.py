@@ -16,8 +16,8 @@ class Fetched(NamedTuple):
     body: bytes
 
 
-async def fetch(pool: ClientPool, head: RequestHead, max_bytes: int) -> Fetched:
-    """Return the answer to a request without a body.
+async def fetch(pool: ClientPool, head: RequestHead, max_bytes: int, body: bytes = b"") -> Fetched:
+    """Return the answer to a request; `head.body` is the length of `body`, which is handed over at once.
 
     Raises:
         ClientFailure: there is no whole answer, or one of more than `max_bytes`.
@@ -25,6 +25,7 @@ async def fetch(pool: ClientPool, head: RequestHead, max_bytes: int) -> Fetched:
     """
     answer = _WholeAnswer(max_bytes)
     call = pool.start(head, answer)
+    call.write(body)
     try:
         await answer.ended.wait()
     finally:
