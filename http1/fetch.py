@@ -25,7 +25,8 @@ async def fetch(pool: ClientPool, head: RequestHead, max_bytes: int, body: bytes
     """
     answer = _WholeAnswer(max_bytes)
     call = pool.start(head, answer)
-    call.write(body)
+    if body:
+        call.write(body)
     try:
         await answer.ended.wait()
     finally:
