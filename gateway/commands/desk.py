@@ -37,14 +37,25 @@ _REFUSALS = (StoreError, CertsError, AuditBroken, BackupUnusable, GatewayRuns, S
 _FLAGS = {
     "base_url": "--base-url",
     "ca_pem": "--ca-file",
+    "connection": "--connection",
     "connections": "--connection",
     "credentials": "--credentials",
+    "dead": "--dead",
+    "deliver_to": "--deliver-to",
+    "events": "--events",
+    "ids": "--id",
+    "jql": "--jql",
+    "kind": "--kind",
+    "ordered": "--ordered",
+    "poll_seconds": "--poll-interval",
     "scopes": "--scope",
     "secret": "--secret-file",
+    "since": "--since",
     "timeout_seconds": "--timeout",
     "ttl": "--ttl",
     "username": "--username",
     "via": "--via",
+    "way": "--way",
 }
 """How fields are called on the command line."""
 

@@ -120,7 +120,10 @@ class GapView(Told):
 
 
 class TriggerDetails(TriggerView):
-    """Everything about a trigger that is no secret. `wanted` is the kind that was asked for."""
+    """Everything about a trigger that is no secret. `wanted` is the kind that was asked for.
+
+    Of its events, polling finds those in `never_found` not at all, and `jql` does not filter those in `never_filtered`.
+    """
 
     ordered: bool
     poll_seconds: float
@@ -130,6 +133,8 @@ class TriggerDetails(TriggerView):
     disabled_at: datetime | None
     disabled_reason: str | None
     previous_until: datetime | None
+    never_found: list[str]
+    never_filtered: list[str]
     hook: HookView | None
     watermark: WatermarkView | None
     open_gaps: list[GapView]

@@ -10,6 +10,7 @@ from gateway.operations.desk import Desk
 from gateway.operations.triggers import find
 from gateway.store import Delivery, Gap, Hook, HookState, Kind, State, Trigger, Watermark
 from gateway.store.event_store import EventStore
+from gateway.trigger_rules import never_filtered, never_found
 
 
 async def summaries(desk: Desk, events: EventStore) -> list[dict[str, Any]]:
@@ -83,6 +84,8 @@ class _Sight:
             "disabled_at": row.disabled_at,
             "disabled_reason": row.disabled_reason,
             "previous_until": previous_until,
+            "never_found": never_found(row.events) if row.kind is Kind.POLLED else [],
+            "never_filtered": never_filtered(row.events) if row.jql is not None else [],
             "hook": self._hook_row(row),
             "watermark": self._watermark_row(row),
         }

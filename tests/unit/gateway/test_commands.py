@@ -1,6 +1,5 @@
 """The commands on a stopped gateway: what they print where, what they refuse, and with which status."""
 
-import json
 import os
 import re
 import shutil
@@ -13,23 +12,7 @@ from certs.certificates import fingerprint, read_certificates
 from certs.enrollment import parse_code
 from gateway.__main__ import app
 from runtime.exits import CONFIGURATION, DENIED, OK, UNAVAILABLE, USAGE, run_command
-
-
-class Shell:
-    """Runs commands in this process against one state directory."""
-
-    def __init__(self, capfd):
-        self._capfd = capfd
-
-    def __call__(self, *words, status=OK):
-        """Run a command, check its exit status and return its standard output; `err` keeps the other."""
-        code = run_command(app, "jira-gateway", words)
-        out, self.err = self._capfd.readouterr()
-        assert code == status, f"{words}: {code}\n{out}{self.err}"
-        return out
-
-    def json(self, *words):
-        return json.loads(self(*words, "--json"))
+from tests.support.shell import Shell
 
 
 @pytest.fixture
@@ -448,14 +431,23 @@ def test_the_settings_can_come_from_a_file(gateway, tmp_path, monkeypatch):
 
 
 def test_nothing_lists_as_nothing(gateway):
-    for kind in ("agents", "connections", "tokens"):
+    for kind in ("agents", "connections", "tokens", "triggers"):
         assert gateway(kind, "list") == ""
         assert gateway.err.startswith("No ")
         assert gateway.json(kind, "list") == []
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("agents",), ("agents", "invite"), ("connections", "add"), ("tokens", "create"), ("restore",)]
+    "words",
+    [
+        (),
+        ("agents",),
+        ("agents", "invite"),
+        ("connections", "add"),
+        ("tokens", "create"),
+        ("triggers", "add"),
+        ("restore",),
+    ],
 )
 def test_help_teaches(gateway, words):
     out = gateway(*words, "--help")
@@ -465,7 +457,5 @@ def test_help_teaches(gateway, words):
         assert "jira-gateway " in out.split("Usage:", 1)[1].split("\n", 1)[1]
 
 
-def test_the_commands_of_later_releases_are_not_there(gateway):
-    for word in ("triggers",):
-        gateway(word, status=USAGE)
+def test_an_answer_is_explained_only_by_its_id(gateway):
     gateway("connections", "explain", "main", status=USAGE)
