@@ -16,6 +16,8 @@ from gateway.store import Delivery, Event
 GAP: Final = "gap"
 """The type of the event that tells of webhooks that may have been lost."""
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def message_id(event: Event, trigger: int) -> str:
     """Return the id of an event for one trigger: the same each time, made of letters, digits and underscores."""
@@ -41,7 +43,7 @@ def compose(delivery: Delivery, trigger_name: str) -> bytes:
 
 def moment(time: datetime) -> str:
     """Return a UTC time as in RFC 3339, with milliseconds."""
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _issue(event: Event) -> dict[str, str | None] | None:
@@ -78,4 +80,4 @@ def _refuse(constant: str) -> None:
 
 
 def _dumped(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return _ENCODER.encode(value).encode(errors="replace")

@@ -32,7 +32,7 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_ERROR: Final = 300
 RETIRE_POLL_SECONDS: Final = 0.2
 
-_LIMITS: Final = ClientLimits(idle_seconds=1.0, idle_seconds_for_writes=1.0, max_idle=16)
+_LIMITS: Final = ClientLimits(idle_seconds=1.0, idle_seconds_for_writes=1.0, max_idle=64)
 """Servers close idle sockets after two seconds and later; what was sent on one that just closed is a failed attempt."""
 
 

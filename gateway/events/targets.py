@@ -6,6 +6,7 @@ What a name resolves to is judged when it is dialled (gateway.events.subscribers
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.settings import IPAddress, Network
@@ -45,6 +46,7 @@ class Target(NamedTuple):
     path: bytes
 
 
+@lru_cache(maxsize=1024)
 def read_target(url: str) -> Target:
     """Return the parts of a subscriber's address; raises Unacceptable."""
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable():
