@@ -8,8 +8,9 @@ import time
 from hashlib import sha256
 
 import pytest
+import structlog
 
-from agent import event_courier, gap_watch, spool_file
+from agent import event_courier, gap_watch, secret_files, spool_file
 from agent.app import Agent
 from agent.spool_file import SpoolFile
 from runtime.exits import CommandFailed
@@ -357,12 +358,16 @@ async def test_a_webhook_that_is_in_hand_when_the_agent_stops_is_answered(tmp_pa
     monkeypatch.setattr(SpoolFile, "write", slow)
     async with running(listening(tmp_path, gateway, jira)) as agent:
         webhooks = await ready(agent)
+        idle, writer = await asyncio.open_connection(webhooks.address.host, webhooks.address.port)
+        await until(lambda: webhooks._listener._sockets.open)
         async with asyncio.TaskGroup() as tasks:
             posted = tasks.create_task(post(webhooks))
             await until(lambda: webhooks.spool._pending_bytes)
             agent.stop()
-            await until(lambda: not webhooks._listener._server.is_serving())
+            async with asyncio.timeout(5):
+                assert await idle.read() == b"", "sockets without a request close first"
             stopped.append(True)
+        writer.close()
         assert posted.result()[0] == 204
 
 
@@ -416,38 +421,35 @@ async def test_a_damaged_spool_stops_the_start_with_one_line_and_stays(tmp_path,
 
 
 async def test_it_serves_tls_and_takes_a_renewed_certificate(tmp_path, gateway, jira, authority, monkeypatch):
-    from agent import secret_files
-
     monkeypatch.setattr(secret_files, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(secret_files, "SETTLE_SECONDS", 0.02)
-    (tmp_path / "tls").mkdir(mode=0o700)
-    pair, ca = write_server(tmp_path / "tls", authority, ["127.0.0.1"])
-    tls = ssl.create_default_context(cafile=str(ca))
+    pair, tls = certificate_of(tmp_path / "old", authority)
+    new_pair, renewed = certificate_of(tmp_path / "new", make_authority())
     settings = listening(tmp_path, gateway, jira, webhook_cert_file=pair, webhook_key_file=pair)
-    async with running(settings) as agent:
-        webhooks = await ready(agent)
-        status, _ = await post(webhooks, tls=tls)
-        other = make_authority()
-        (tmp_path / "new").mkdir(mode=0o700)
-        new_pair, new_ca = write_server(tmp_path / "new", other, ["127.0.0.1"])
-        pair.write_bytes(b"nonsense")
-        await asyncio.sleep(0.2)
-        assert (await post(webhooks, tls=tls))[0] == 204
-        pair.write_bytes(new_pair.read_bytes())
-        renewed = ssl.create_default_context(cafile=str(new_ca))
+    with structlog.testing.capture_logs() as logs:
+        async with running(settings) as agent:
+            webhooks = await ready(agent)
+            assert (await post(webhooks, tls=tls))[0] == 204
+            assert webhooks.url.startswith("https://127.0.0.1:")
+            pair.write_text(block(new_pair, "CERTIFICATE-") + block(pair, "PRIVATE KEY-"))  # they do not fit
+            await until(lambda: "webhook_certificate_refused" in str(logs))
+            assert (await post(webhooks, tls=tls))[0] == 204
+            pair.write_bytes(new_pair.read_bytes())
+            await until(lambda: "webhook_certificate_renewed" in str(logs))
+            assert (await post(webhooks, tls=renewed))[0] == 204
 
-        async def is_renewed():
-            try:
-                return (await post(webhooks, tls=renewed))[0] == 204
-            except ssl.SSLError:
-                return False
 
-        async with asyncio.timeout(10):
-            while not await is_renewed():
-                await asyncio.sleep(0.02)
+def certificate_of(directory, authority):
+    """Return a key with its certificate, and a context that trusts it."""
+    directory.mkdir(mode=0o700)
+    pair, ca = write_server(directory, authority, ["127.0.0.1"])
+    return pair, ssl.create_default_context(cafile=str(ca))
 
-    assert status == 204
-    assert webhooks.url.startswith("https://127.0.0.1:")
+
+def block(pair, kind):
+    """Return the first PEM block of a kind."""
+    blocks = pair.read_text().split("-----BEGIN ")
+    return "-----BEGIN " + next(found for found in blocks if kind in found)
 
 
 async def test_the_database_is_private_and_synced(tmp_path, gateway, jira):

@@ -239,6 +239,7 @@ async def test_one_that_fails_does_not_hold_up_the_others(scene):
         scene.answer(204)
         await scene.turn()
     assert list(scene.spool.rows) == [1]
+    assert ids(scene.links[0].opened).count(1) == 1, "it waits for its next turn"
 
 
 async def test_records_that_cannot_be_deleted_stop_the_carrying(scene):

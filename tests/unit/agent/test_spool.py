@@ -125,7 +125,7 @@ async def test_the_limit_counts_what_is_still_under_way(spool, writes):
 
 
 async def test_a_full_spool_takes_gaps_and_is_well_again_once_there_is_room(spool):
-    await kept(spool, record(1, b"x" * 90_000))
+    await kept(spool, record(1, b"x" * 99_400))
     with pytest.raises(SpoolFull):
         spool.append(record(2, b"x" * 20_000), lambda _: None)
     assert await kept(spool, gap_record("g", 1, 2, Cause.SPOOL_FULL)) == [None]

@@ -126,7 +126,7 @@ def test_a_flipped_page_is_noticed_at_the_start(path, file):
     file.write(Changes([record(number, b"x" * 3000) for number in range(1, 50)]))
     file.close()
     content = bytearray(path.read_bytes())
-    content[8192 : 8192 + 4096] = b"\xa5" * 4096
+    content[30 * 4096 : 31 * 4096] = b"\xa5" * 4096  # one that is not read otherwise
     path.write_bytes(content)
     with pytest.raises(SpoolDamaged):
         SpoolFile(path)
