@@ -13,9 +13,9 @@ import structlog
 
 from gateway.errors import OVERLOADED, Problem
 from gateway.events.event_log import EventLog
-from gateway.events.gaps import keep_gap, stamp
 from gateway.events.hooks import url_of
 from gateway.events.jira_client import JiraSilent
+from gateway.events.keeping import keep_gap, stamp
 from gateway.events.plan import Judgement, Step, judge, marker, ours
 from gateway.events.webhooks_in_jira import NotTaken, Refused, WebhooksInJira
 from gateway.store import Cause, Gap, HookState

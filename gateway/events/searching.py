@@ -1,0 +1,166 @@
+"""One search at Jira, page after page: whole issues, each state of each once, though the set moves meanwhile.
+
+Pages are counted from the start of a set that is sorted by the last change, so an issue that changes in between leaves
+its place, and the rest moves up by one (docs/facts.md J4.1). So each page begins with the last issue of the one before:
+when that is not there, the search goes back by a page. A page that is too large, or takes too long, is asked for again
+in smaller ones.
+"""
+
+from collections.abc import Container
+from typing import Any, Final
+
+from gateway.errors import JIRA_PROTOCOL, JIRA_TIMEOUT, RATE_LIMITED, Problem
+from gateway.events.jira_client import JiraAnswer, JiraClient, JiraSilent, in_words
+from jira_api.events.requesting import JiraRequest
+from jira_api.events.sweeping import (
+    InvalidPage,
+    Page,
+    comments_of,
+    incomplete_parts,
+    read_page,
+    search,
+    with_comments,
+    with_worklogs,
+    worklogs_of,
+)
+from jira_api.server_info import ServerInfo
+
+PAGE: Final = 50
+SEARCH_SECONDS: Final = 60.0
+MAX_PARTS: Final = 20  # pages of comments or worklogs of one issue
+MAX_STEPS_BACK: Final = 20
+
+_TOO_MUCH: Final = (JIRA_PROTOCOL, JIRA_TIMEOUT)
+_OK, _BAD, _GONE, _TOO_MANY = 200, 400, 404, 429
+
+Issue = dict[str, Any]
+
+
+class QueryRefused(Exception):
+    """Jira does not accept the query; `reason` is what it says."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Search:
+    """The issues of one query; those in a state of `known` are not completed again.
+
+    `next` raises `QueryRefused` and `JiraSilent`.
+    """
+
+    def __init__(
+        self, client: JiraClient, server: ServerInfo, jql: str, known: Container[tuple[str, str]] = frozenset()
+    ) -> None:
+        self._client = client
+        self._server = server
+        self._jql = jql
+        self._known = known
+        self._size = PAGE
+        self._start: int | None = 0
+        self._token: str | None = None
+        self._last: str | None = None  # id of the last issue of the page before
+        self._steps_back = 0
+        self._seen: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Search {self._client.entry.name} {len(self._seen)} issues>"
+
+    async def next(self) -> list[Issue] | None:
+        """Return more issues, None after the last."""
+        if self._start is None and self._token is None:
+            return None
+        page = await self._page()
+        fresh = [issue for issue in page.issues if state_of(issue) not in self._seen]
+        self._seen.update(map(state_of, fresh))
+        self._go_on(page)
+        return [issue if state_of(issue) in self._known else await self._whole(issue) for issue in fresh]
+
+    def _go_on(self, page: Page) -> None:
+        if self._server.is_cloud:
+            self._start, self._token = None, page.next_token
+            return
+        first = page.issues[0]["id"] if page.issues else None
+        if self._last is not None and first != self._last and self._start and self._steps_back < MAX_STEPS_BACK:
+            self._steps_back += 1
+            self._start = max(0, self._start - self._size)
+            self._last = None if self._start == 0 else self._last
+            return
+        self._steps_back = 0
+        self._last = page.issues[-1]["id"] if page.issues else None
+        # One back, but never on the spot: a page of one issue has no room for the last one of the page before.
+        following = page.next_start
+        self._start = None if following is None else max(following - 1, (self._start or 0) + 1)
+        if following is not None and self._start == following:
+            self._last = None
+
+    async def _page(self) -> Page:
+        while True:
+            request = search(self._server, self._jql, start=self._start or 0, token=self._token, page=self._size)
+            try:
+                answer = await self._client.send_as_account(request, seconds=SEARCH_SECONDS)
+            except JiraSilent as silent:
+                if silent.problem.slug not in _TOO_MUCH or self._size == 1:
+                    raise
+                self._size = max(1, self._size // 4)
+                continue
+            if answer.status == _BAD:
+                raise QueryRefused(in_words(answer))
+            _check(answer)
+            try:
+                return read_page(answer.body)
+            except InvalidPage as invalid:
+                raise JiraSilent(Problem(JIRA_PROTOCOL, f"its search cannot be read: {invalid.reason}")) from None
+
+    async def _whole(self, issue: Issue) -> Issue:
+        """Return an issue with all its comments and worklogs; a search lists only some of them."""
+        needs_comments, needs_worklogs = incomplete_parts(issue)
+        number = str(issue["id"])
+        if needs_comments:
+            issue = await self._with_part(issue, number, is_comments=True)
+        if needs_worklogs:
+            issue = await self._with_part(issue, number, is_comments=False)
+        return issue
+
+    async def _with_part(self, issue: Issue, number: str, *, is_comments: bool) -> Issue:
+        """Ask for comments or worklogs until none are missing; those of an issue that is gone by now do not matter."""
+        start = 0
+        ask, add = (comments_of, with_comments) if is_comments else (worklogs_of, with_worklogs)
+        for _ in range(MAX_PARTS):
+            body = await self._part(ask(number, start))
+            if body is None:
+                return issue
+            try:
+                issue = add(issue, body)
+            except InvalidPage as invalid:
+                raise JiraSilent(Problem(JIRA_PROTOCOL, f"an issue cannot be read: {invalid.reason}")) from None
+            listed = len(
+                issue["fields"]["comment"]["comments"] if is_comments else issue["fields"]["worklog"]["worklogs"]
+            )
+            if not incomplete_parts(issue)[0 if is_comments else 1] or listed <= start:
+                return issue
+            start = listed
+        return issue
+
+    async def _part(self, request: JiraRequest) -> bytes | None:
+        answer = await self._client.send_as_account(request, seconds=SEARCH_SECONDS)
+        if answer.status == _GONE:
+            return None
+        _check(answer)
+        return answer.body
+
+
+def _check(answer: JiraAnswer) -> None:
+    if answer.status == _TOO_MANY:
+        told = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"")
+        seconds = int(told) if told.isdigit() and len(told) < 6 else None
+        raise JiraSilent(Problem(RATE_LIMITED, "Jira's rate limit is met.", retry_after=seconds))
+    if answer.status != _OK:
+        raise JiraSilent(Problem(JIRA_PROTOCOL, f"its search failed: {in_words(answer)}"))
+
+
+def state_of(issue: Issue) -> tuple[str, str]:
+    """Return what tells one state of an issue from the next: its id and when it was last changed."""
+    fields = issue.get("fields")
+    return str(issue["id"]), str(fields.get("updated") if isinstance(fields, dict) else None)
