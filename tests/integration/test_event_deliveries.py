@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
+import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
@@ -24,6 +27,7 @@ from tests.support.fake_jira import make_certificate
 from tests.support.subscriber import Answer, Subscriber
 from tests.support.subscriptions import SIGNING, make_directory, make_hook, make_trigger
 
+PROJECT = Path(__file__).resolve().parents[2]
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
@@ -377,3 +381,28 @@ async def test_ten_subscribers_one_of_them_dead_get_a_hundred_events_a_second_in
     )
     assert len(late) == 18_000
     assert late[17820] < 2, f"p50 {late[9000]:.3f} s, p99 {late[17820]:.3f} s, longest {late[-1]:.3f} s"
+
+
+async def test_the_subscriber_is_a_process_too(tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.subscriber", cwd=PROJECT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        found = json.loads(await process.stdout.readline())
+        async with aiohttp.ClientSession() as client:
+            async with client.put(found["control"] + "script", json=[{"status": 503}]) as answer:
+                assert answer.status == 200
+            async with sending(tmp_path, make_trigger(deliver_to=found["url"])) as parts:
+                await parts.add("changelog/1")
+                async with asyncio.timeout(10):
+                    while not parts.deliverer.rows()[0]["failed"]:
+                        await asyncio.sleep(0.01)
+                parts.sleep(seconds=6)
+                await parts.until(delivered=1)
+            async with client.get(found["control"] + "received") as answer:
+                received = await answer.json(content_type=None)
+    finally:
+        process.terminate()
+        await process.wait()
+    assert len({one["headers"]["webhook-id"] for one in received}) == 1
+    assert len(received) == 2
