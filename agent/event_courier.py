@@ -74,6 +74,7 @@ class EventCourier:
         self._failures: dict[int, int] = {}  # of those that failed and are not carried yet
         self._known_links: set[EventLink] = set()
         self._wake = asyncio.Event()
+        self.problem: str | None = None  # why the spool cannot be read
 
     def __repr__(self) -> str:
         return f"<EventCourier {len(self._in_flight)} in flight, {len(self._waiting)} waiting>"
@@ -121,9 +122,11 @@ class EventCourier:
         try:
             found = await self._spool.oldest(limit, room, {*self._in_flight, *self._waiting})
         except (SpoolError, TimeoutError) as error:
-            log.error("spool_not_read", reason=str(error))  # noqa: TRY400 - the disk, not this code
+            self.problem = str(error) or "the disk does not answer"
+            log.error("spool_not_read", reason=self.problem)  # noqa: TRY400 - the disk, not this code
             await asyncio.sleep(LONGEST_SECONDS)
             return
+        self.problem = None
         for stored in found:
             self._carry(stored)
 

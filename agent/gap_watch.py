@@ -77,7 +77,9 @@ class GapWatch:
 
     def _written(self, cause: Cause, until: int, error: SpoolError | None) -> None:
         since = self._writing.pop(cause)
-        if error is None:
-            log.warning("webhooks_may_be_lost", cause=cause.value, since_ms=since, until_ms=until)
-        else:
+        if error is not None:
             self._owe(cause, since)  # until a beat can write it
+            return
+        log.warning("webhooks_may_be_lost", cause=cause.value, since_ms=since, until_ms=until)
+        if not self._owed and not self._writing:
+            self._spool.mark_alive(until)

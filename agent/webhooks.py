@@ -62,6 +62,11 @@ class Webhooks:
     def __repr__(self) -> str:
         return f"<Webhooks {self.url} {self.spool!r}>"
 
+    @property
+    def carrying_problem(self) -> str | None:
+        """Why what is spooled cannot be read."""
+        return None if self._courier is None else self._courier.problem
+
     async def start(self) -> None:
         """Open the spool and bind the listener.
 

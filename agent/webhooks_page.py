@@ -36,10 +36,14 @@ def webhook_page(webhooks: Webhooks | None) -> dict[str, Any] | None:
 
 def webhook_warnings(webhooks: Webhooks | None) -> list[str]:
     """Return what a person should look at."""
-    if webhooks is None or webhooks.spool.problem is None:
-        return []
-    since = _moment(webhooks.spool.problem_since)
-    return [f"webhooks are refused since {since}: {webhooks.spool.problem}"]
+    found: list[str] = []
+    if webhooks is None:
+        return found
+    if webhooks.spool.problem is not None:
+        found.append(f"webhooks are refused since {_moment(webhooks.spool.problem_since)}: {webhooks.spool.problem}")
+    if webhooks.carrying_problem is not None:
+        found.append(f"spooled webhooks cannot be read: {webhooks.carrying_problem}")
+    return found
 
 
 def webhook_lines(webhooks: Webhooks | None) -> Iterator[str]:

@@ -255,9 +255,10 @@ async def test_a_spool_that_cannot_be_read_is_asked_again_later(scene, monkeypat
     scene.spool.error = SpoolUnavailable(tmp_path, "input/output error")
     await scene.turn()
     assert scene.open == []
+    assert "input/output error" in scene.courier.problem
     scene.spool.error = None
     await scene.turn()
-    assert len(scene.open) == 1
+    assert (len(scene.open), scene.courier.problem) == (1, None)
 
 
 async def test_the_end_of_the_agent_resets_what_is_under_way_and_keeps_it(scene):

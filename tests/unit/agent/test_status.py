@@ -144,6 +144,7 @@ def webhooks():
         hooks=["a", "b"],
         spool=spool,
         tally=tally,
+        carrying_problem=None,
         edge=SimpleNamespace(now_ms=lambda: 1_061_500),
     )
 
@@ -182,6 +183,12 @@ def test_a_full_spool_is_a_warning(webhooks):
     [warning] = made.warnings()
     assert warning.startswith("webhooks are refused since 1970-01-01T00:17:40+00:00: the spool is full (5000 bytes)")
     assert "jira_agent_spool_ok 0" in made.metrics()
+
+
+def test_a_spool_that_cannot_be_read_is_a_warning(webhooks):
+    webhooks.carrying_problem = "spool.db is damaged"
+
+    assert with_webhooks(webhooks).warnings() == ["spooled webhooks cannot be read: spool.db is damaged"]
 
 
 def test_webhooks_are_counted_in_the_metrics(webhooks):
