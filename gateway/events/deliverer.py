@@ -62,12 +62,15 @@ class Deliverer:
         """Deliver until cancelled; what is under way then is tried again after the next start."""
         self._log.listeners.append(self._heard)
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                for number, worker in self._workers.items():
-                    self._running[number] = self._tasks.create_task(_live(worker))
-                await asyncio.Event().wait()  # no deadline: the life of the process
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                try:
+                    for number, worker in self._workers.items():
+                        self._running[number] = tasks.create_task(_live(worker))
+                    await asyncio.Event().wait()  # no deadline: the life of the process
+                finally:
+                    self._tasks = None  # from now on nothing begins
         finally:
-            self._tasks = None
             self._log.listeners.remove(self._heard)
 
     def use(self, subscriptions: Subscriptions) -> None:
@@ -105,8 +108,12 @@ class Deliverer:
         """Hand new deliveries to their workers; those of triggers without one are found in the store by and by."""
         for delivery in deliveries:
             worker = self._workers.get(delivery.trigger)
-            if worker is not None and delivery.state is State.PENDING:
+            if worker is None or delivery.state is not State.PENDING:
+                continue
+            try:
                 worker.offer(delivery)
+            except Exception:  # the log's only writer calls this: a fault of ours must not end it
+                log.exception("delivery_not_taken", trigger=worker.entry.name, number=delivery.number)
 
     def _gone(self, entry: TriggerEntry, reason: str) -> None:
         if self._tasks is not None and entry.id not in self._being_disabled:
@@ -155,4 +162,7 @@ async def _live(worker: DeliveryWorker) -> None:
             await worker.run()
         except Exception:  # the worker has let go of everything, and begins anew with what is in the store
             log.exception("delivery_worker_broken", trigger=worker.entry.name)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # both at once, and the group tells of the fault only
+                return
         await asyncio.sleep(BROKEN_SECONDS)

@@ -94,17 +94,13 @@ class DeliveryWorker:
     async def run(self) -> None:
         """Deliver until cancelled; for attempts that are under way then nothing is settled."""
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                while True:
-                    self._wanted.clear()
-                    if self._is_back:
-                        await self._expedite()
-                    if self._should_read(self._means.clock()):
-                        await self._read()
-                    self._begin_some()
-                    await self._pause()
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                try:
+                    await self._deliver()
+                finally:
+                    self._tasks = None  # from now on nothing begins
         finally:
-            self._tasks = None
             self.hand.drop_all()
             self._is_behind, self._no_room = True, False
 
@@ -125,6 +121,16 @@ class DeliveryWorker:
             self._wanted.set()
         else:
             self._begin_some()
+
+    async def _deliver(self) -> None:
+        while True:
+            self._wanted.clear()
+            if self._is_back:
+                await self._expedite()
+            if self._should_read(self._means.clock()):
+                await self._read()
+            self._begin_some()
+            await self._pause()
 
     # From the store
 

@@ -57,6 +57,7 @@ class Subscribers:
         self._headers: Headers = [(b"User-Agent", software.encode("ascii")), (b"Content-Type", b"application/json")]
         self._lines: dict[Place, _Line] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._is_ending = False
         self._tls: ssl.SSLContext | None = None
         if settings.ca_file is not None:
             self._tls = client_context(settings.ca_file)  # a CA file that cannot be used is told at the start
@@ -70,14 +71,15 @@ class Subscribers:
         return len(self._lines)
 
     async def run(self) -> None:
-        """Own the pools until cancelled; then every attempt fails."""
-        try:
-            async with asyncio.TaskGroup() as self._tasks:
+        """Own the pools until cancelled; attempts under way then have no outcome any more."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
                 for line in self._lines.values():
-                    self._tasks.create_task(self._live(line))
+                    tasks.create_task(self._live(line))
                 await asyncio.Event().wait()  # no deadline: the life of the process
-        finally:
-            self._tasks = None
+            finally:
+                self._tasks, self._is_ending = None, True
 
     def keep(self, urls: Iterable[str]) -> None:
         """Retire the pools that none of these addresses needs."""
@@ -93,16 +95,24 @@ class Subscribers:
             return _failed(problem.text({problem.field: "its address"}))
         line = self._line(place)
         line.under_way += 1
+        head = RequestHead(b"POST", path, self._headers + headers, len(body))
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                head = RequestHead(b"POST", path, self._headers + headers, len(body))
-                return _judged(await fetch(line.pool, head, MAX_ANSWER_BYTES, body))
+                return await self._post(line.pool, head, body)
         except TimeoutError:
             return _failed(f"{place.host}:{place.port} gave no whole answer within {ATTEMPT_SECONDS:g} s.")
-        except (ClientFailure, UnsendableHead) as failure:
-            return _failed(failure.reason)
         finally:
             line.under_way -= 1
+
+    async def _post(self, pool: ClientPool, head: RequestHead, body: bytes) -> Attempt:
+        try:
+            if not self._is_ending:
+                return _judged(await fetch(pool, head, MAX_ANSWER_BYTES, body))
+        except (ClientFailure, UnsendableHead) as failure:
+            if not self._is_ending:
+                return _failed(failure.reason)
+        await asyncio.Event().wait()  # the failure is our own stop: whoever waits for the outcome is cancelled as well
+        return _failed("The gateway stops.")
 
     def _line(self, place: Place) -> _Line:
         line = self._lines.get(place)

@@ -145,7 +145,8 @@ class Answers:
     def answer(self, outcome: Attempt, count: int = 1) -> None:
         """Let the oldest that wait have this."""
         for future in self.open[:count]:
-            future.set_result(outcome)
+            if not future.done():  # cancelled
+                future.set_result(outcome)
         del self.open[:count]
 
     def keep(self, urls: Any) -> None:

@@ -1,5 +1,6 @@
 """The workers of all triggers: who has one, what they share, and what happens when a trigger must end."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -173,6 +174,41 @@ async def test_a_broken_worker_begins_anew_with_what_is_in_the_store(at_once, mo
             await settle_down()
     assert scene.states() == {1: "delivered"}
     assert [line["event"] for line in logs] == ["delivery_worker_broken"]
+
+
+async def test_a_fault_with_a_new_event_does_not_reach_the_log(monkeypatch):
+    scene = Scene()
+    scene.use(trigger(1), trigger(2))
+    async with running(scene):
+        monkeypatch.setattr(scene.deliverer._workers[1], "offer", lambda _: 1 / 0)
+        with capture_logs() as logs:
+            scene.log.add(delivery(1), delivery(2, trigger=2))
+        await settle_down()
+    assert scene.states()[2] == "delivered"
+    assert [line["event"] for line in logs] == ["delivery_not_taken"]
+
+
+async def test_what_comes_or_ends_while_everything_ends_begins_nothing():
+    scene = Scene(usual=None)
+    scene.use(trigger(1), trigger(2))
+
+    class Stubborn:
+        """Ends a turn later than everybody else, and hears of events until then."""
+
+        async def run(self):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for number in range(100, 105):
+                    scene.log.add(delivery(number), delivery(number + 100, trigger=2))
+                    scene.answers.answer(GONE)
+                    await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        async with running(scene, Stubborn()):
+            scene.log.add(*(delivery(number) for number in range(1, 20)))
+            await settle_down()
+    assert len(scene.answers.sent) <= 10
 
 
 async def test_after_the_end_nothing_is_heard():

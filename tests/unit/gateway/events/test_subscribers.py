@@ -14,6 +14,7 @@ from http1.errors import ClientFailure, FailureKind, Progress
 from http1.fetch import Fetched
 from http1.sweep import Sweeper
 from runtime.configuration import ConfigurationError
+from tests.support.deliveries import settle_down
 
 URL = "https://ci.example.com:8443/hook?token=s3cr3t"
 
@@ -130,6 +131,20 @@ async def test_every_address_is_judged_when_it_is_dialled(tmp_path, fetched, url
     else:
         with pytest.raises(AddressForbidden, match=reason):
             await resolve("ci.example.com", 80)
+
+
+async def test_our_own_stop_is_no_outcome_of_an_attempt(tmp_path, fetched):
+    made = make(tmp_path)
+    fetched.outcome = ClientFailure(FailureKind.CLOSED, Progress.SENT, "The connection pool is shutting down.")
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(made.run())
+        await settle_down()
+        assert (await made.send(URL, [], b"{}")).error
+        running.cancel()
+        sending = tasks.create_task(made.send(URL, [], b"{}"))
+        await settle_down()
+        assert not sending.done()
+        sending.cancel()
 
 
 def test_cas_that_cannot_be_read_are_told_at_the_start(tmp_path):
