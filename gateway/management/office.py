@@ -38,8 +38,8 @@ class Office:
     commands: Mapping[str, Command]
     tunnel_url: Callable[[], str]
     now: Callable[[], datetime]
-    events: EventStore = None  # type: ignore[assignment] # until the composition root hands it over
-    feed: Feed = None  # type: ignore[assignment] # the same
+    events: EventStore
+    feed: Feed
 
     async def links(self) -> list[dict[str, Any]]:
         """Return the live links."""

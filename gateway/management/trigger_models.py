@@ -31,9 +31,11 @@ PollSeconds = Annotated[float, Field(ge=MIN_POLL_SECONDS, le=MAX_POLL_SECONDS)]
 class NewTrigger(Asked):
     """A new trigger: which events of which connection, and where they go."""
 
-    name: Name
+    name: Name = Field(examples=["tickets"])
     connection: Name
-    events: list[EventName] = Field(min_length=1, max_length=64, description="names of Jira's webhook events")
+    events: list[EventName] = Field(
+        min_length=1, max_length=64, description="names of Jira's webhook events", examples=[["jira:issue_created"]]
+    )
     jql: str = Field(
         default_factory=str, min_length=1, max_length=MAX_JQL_BYTES, description="which issues; left out: all"
     )

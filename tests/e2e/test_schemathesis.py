@@ -32,16 +32,19 @@ CHECKS = (
     "ignored_auth",
 )
 
+NEW_TRIGGER = ("--connection", "headquarters", "--name", "headquarters", "--events", "jira:issue_created")
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    """A gateway with one agent, connection and token under the name that the document gives as an example."""
+    """A gateway with one agent, connection, token and trigger under the name that the document gives as an example."""
     with Stack(tmp_path_factory.mktemp("managed"), "http://127.0.0.1:9") as stack:
         stack.start_gateway()
         stack.must("agents", "invite", "headquarters")
         stack.connect("headquarters")
+        stack.must("triggers", "add", *NEW_TRIGGER)
         yield stack
 
 
