@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup install demo lint test check unit format bench docs lab lock clean
+.PHONY: help setup install demo example lint test check unit format bench docs lab lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -35,6 +35,9 @@ lock:            ## write the locks anew (needs uv; the only step that resolves 
 
 demo: $(STAMP)   ## the main job for real: gateway, agent, Jira and a client as separate processes (ONCE=1 exits)
 	@$(BIN)/python -m tests.support.demo $(if $(ONCE),--once)
+
+example: $(STAMP) ## another system kept in step with Jira, both ways, by a 60-line subscriber (STAY=1 leaves it running)
+	@$(BIN)/python -m examples $(if $(STAY),--stay)
 
 lint: $(STAMP)   ## format, lint, types
 	$(BIN)/ruff format --check .

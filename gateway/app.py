@@ -29,6 +29,8 @@ from gateway.directory import Directory, read_directory, watch
 from gateway.egress import Dialer, Egress
 from gateway.egress_proof import EgressProof
 from gateway.enrollment import EnrollmentDesk
+from gateway.events.metrics import render_events
+from gateway.events.service import EventService, Surroundings
 from gateway.explain import explain_command
 from gateway.front_door import FrontDoor
 from gateway.local_relay import LocalRelay
@@ -44,6 +46,7 @@ from gateway.settings import GatewaySettings
 from gateway.status import link_rows, status_page
 from gateway.store import Store, StoreError, open_store
 from gateway.store.engine import database_path
+from gateway.store.event_store import EventStore, open_event_store
 from gateway.store.migrate import migrate_apart
 from gateway.tunnel_listener import TunnelListener
 from http1.limits import OpenSockets
@@ -67,9 +70,10 @@ DRAIN_POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What lies in the state directory: the store, the key that seals its secrets, and the CA."""
+    """What lies in the state directory: the store with its events, the key that seals its secrets, and the CA."""
 
     store: Store
+    events: EventStore
     key: SecretKey
     authority: CertificateAuthority
 
@@ -94,7 +98,8 @@ class Gateway:
         egress = Egress.from_settings(settings)
         egress.check_bindable()
         self.egress_proof = EgressProof(settings, egress)
-        origins = Origins(settings, Dialer(egress, settings.allow_networks))
+        self._dialer = Dialer(egress, settings.allow_networks)
+        origins = Origins(settings, self._dialer)
         self.direct = DirectConnections(origins, self.sweeper, self.software)
         self.direct.use(directory)
         self._denied = authority.deny_list()
@@ -105,6 +110,7 @@ class Gateway:
         self.api = ApiListener(settings, self.sweeper, self.sockets)
         self.local = LocalRelay(str(settings.state_dir / SOCKET_NAME), self.sweeper, self.outcomes)
         self.door: FrontDoor | None = None
+        self.events: EventService | None = None
         self.directory = directory
         self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
         self._not_ready: dict[str, str] = {
@@ -151,10 +157,33 @@ class Gateway:
             direct=self.direct,
         )
         self.door.local = self.local
+        self.events = self._open_events(settings.derived_public_url(bound))
+        self.door.hooks = self.events.door
+        tasks.create_task(self.events.run())
         tasks.create_task(self.local.run())
         tasks.create_task(self.api.run())
         self._not_ready.pop("api", None)
         log.info("api_listening", address=str(bound), public_url=settings.derived_public_url(bound))
+
+    def _open_events(self, public_url: str) -> EventService:
+        stored = self._stored
+        around = Surroundings(
+            self._settings,
+            stored.store,
+            stored.events,
+            stored.key,
+            self.registry,
+            self.direct,
+            self._dialer,
+            self.sweeper,
+            self.outcomes,
+            public_url,
+            self.software,
+        )
+        events = EventService(around, self.directory)
+        self.streams.desk = events
+        self.tunnel.on_link = events.tell_hooks
+        return events
 
     def _tunnel_started(self, bound: Address) -> None:
         self._not_ready.pop("tunnel", None)
@@ -163,6 +192,8 @@ class Gateway:
 
     async def _serve_management(self) -> None:
         stored, settings = self._stored, self._settings
+        if self.events is None:
+            raise RuntimeError("the management API comes after the events")
 
         async def refresh() -> None:
             self._use(await read_directory(stored.store, stored.key))
@@ -177,6 +208,8 @@ class Gateway:
             commands=self._commands(),
             tunnel_url=lambda: self._tunnel_url,
             now=partial(datetime.now, UTC),
+            events=stored.events,
+            feed=self.events.feed,
         )
 
         def started() -> None:
@@ -192,6 +225,8 @@ class Gateway:
         self.direct.use(directory)
         if self.door is not None:
             self.door.use(directory)
+        if self.events is not None:
+            self.events.use(directory)
         self.tunnel.use(directory, self._denied)
 
     async def _watch_authority(self) -> None:
@@ -230,8 +265,12 @@ class Gateway:
                 **status_page(self.registry, self.directory, self.software),
                 "direct": self.direct.rows(),
                 "egress": self.egress_proof.page(),
+                "events": None if self.events is None else self.events.page(),
             },
-            metrics=lambda: render(self.registry, self.outcomes, self.sockets, self.budget, self.direct),
+            metrics=lambda: (
+                render(self.registry, self.outcomes, self.sockets, self.budget, self.direct)
+                + ("" if self.events is None else render_events(self.events))
+            ),
         )
 
     def _commands(self) -> dict[str, Any]:
@@ -255,7 +294,8 @@ class Gateway:
         async def explain(arguments: dict[str, Any]) -> dict[str, Any]:
             return await explain_command(arguments, self.outcomes.recent)
 
-        return {"links": links, "test-connection": test, "permissions": permissions, "explain": explain}
+        named = {"links": links, "test-connection": test, "permissions": permissions, "explain": explain}
+        return named | ({} if self.events is None else self.events.commands())
 
     async def _drain(self) -> None:
         settings = self._settings
@@ -264,6 +304,9 @@ class Gateway:
         if self.door is not None:
             self.door.is_draining = True
         self.tunnel.is_draining = True
+        self.local.drain()
+        if self.events is not None:
+            self.events.feed.close()
         deadline = monotonic() + settings.drain_seconds
         while self._in_flight() and monotonic() < deadline:  # noqa: ASYNC110 - links count streams, they signal nothing
             await asyncio.sleep(DRAIN_POLL_SECONDS)
@@ -298,10 +341,11 @@ async def _serve(settings: GatewaySettings) -> None:
             key = load_secret_key(settings.state_dir, settings.secret_key)
             path = database_path(settings.state_dir, settings.database_url)
             store = await stack.enter_async_context(open_store(path, key, now))
+            events = await stack.enter_async_context(open_event_store(path))
             authority = CertificateAuthority(settings.state_dir)
             authority.create_if_absent(now)
             directory = await read_directory(store, key)
-            gateway = Gateway(settings, Stored(store, key, authority), directory)
+            gateway = Gateway(settings, Stored(store, events, key, authority), directory)
         except (CertsError, SealingError, StoreError) as error:
             raise CommandFailed(str(error), CONFIGURATION) from None
         except OSError as error:

@@ -31,21 +31,22 @@ def render(
     answers = {f'{{status="{status}"}}': float(count) for status, count in sorted(outcomes.by_status.items())}
     ours = {f'{{error="{slug}"}}': float(count) for slug, count in sorted(outcomes.by_slug.items())}
     blocks = [
-        _block("jira_gateway_agent_links", "gauge", "Live links by agent.", links),
-        _block("jira_gateway_requests_in_flight", "gauge", "Requests on links.", {"": in_flight}),
-        _block("jira_gateway_direct_requests_in_flight", "gauge", "Requests by direct connection.", straight),
-        _block("jira_gateway_direct_sockets", "gauge", "Sockets to Jiras by direct connection.", upstream),
-        _block("jira_gateway_answers_total", "counter", "Answers to callers by status.", answers),
-        _block("jira_gateway_errors_total", "counter", "Outcomes that were ours and not Jira's, by slug.", ours),
-        _block("jira_gateway_hung_up_total", "counter", "Callers that left before an answer.", {"": outcomes.hung_up}),
-        _block("jira_gateway_caller_sockets", "gauge", "Open sockets of callers.", {"": len(sockets.open)}),
-        _block("jira_gateway_caller_sockets_refused_total", "counter", "Sockets over the cap.", {"": sockets.refused}),
-        _block("jira_gateway_window_bytes", "gauge", "Bytes granted to agents in windows.", {"": budget.granted}),
+        block("jira_gateway_agent_links", "gauge", "Live links by agent.", links),
+        block("jira_gateway_requests_in_flight", "gauge", "Requests on links.", {"": in_flight}),
+        block("jira_gateway_direct_requests_in_flight", "gauge", "Requests by direct connection.", straight),
+        block("jira_gateway_direct_sockets", "gauge", "Sockets to Jiras by direct connection.", upstream),
+        block("jira_gateway_answers_total", "counter", "Answers to callers by status.", answers),
+        block("jira_gateway_errors_total", "counter", "Outcomes that were ours and not Jira's, by slug.", ours),
+        block("jira_gateway_hung_up_total", "counter", "Callers that left before an answer.", {"": outcomes.hung_up}),
+        block("jira_gateway_caller_sockets", "gauge", "Open sockets of callers.", {"": len(sockets.open)}),
+        block("jira_gateway_caller_sockets_refused_total", "counter", "Sockets over the cap.", {"": sockets.refused}),
+        block("jira_gateway_window_bytes", "gauge", "Bytes granted to agents in windows.", {"": budget.granted}),
     ]
     return "".join(blocks)
 
 
-def _block(name: str, kind: str, text: str, samples: Samples) -> str:
+def block(name: str, kind: str, text: str, samples: Samples) -> str:
+    """Return one metric: its name, what it is, and its samples by their labels (`{a="b"}`, or "")."""
     return f"# HELP {name} {text}\n# TYPE {name} {kind}\n" + "".join(_lines(name, samples))
 
 

@@ -2,7 +2,8 @@
 
 A webhook counts when its path names a hook that we know and, where that hook signs, its signature is right; both are
 compared in constant time (the path by its SHA-256). It is stored for each trigger of the hook that wants its type;
-one without a body has no type that can be read, and is for all of them.
+one without a body has no type that can be read, and is for all of them. What Jira tells of a comment by an update of
+its issue is the comment's own event for whoever wants that, so that its type does not depend on which came first.
 """
 
 import hmac
@@ -84,45 +85,48 @@ class Intake:
             return
         identifier = _header(arrival.headers, b"x-atlassian-webhook-identifier")
         event = read_event(arrival.body, query=arrival.query, identifier=identifier)
-        wanting = [
-            trigger
-            for trigger in self._directory().subscriptions.of_hook(hook.id)
-            if event.type in trigger.row.events or event.type == UNREADABLE
-        ]
+        wanting = self._wanting(hook, event)
         if not wanting:
             self._log.note_hook(hook.id, last_event_at=arrival.received_at)
             done(Verdict.STORED)
             return
-        if self.is_full or not self._log.offer(
-            self._event(arrival, event, wanting), lambda made: self._done(made, done)
-        ):
-            self.turned_away += 1
-            done(Verdict.NO_ROOM)
+        body = self._links.rewritten(hook.connection, arrival.body)
+        occurrence = event.occurrence or f"arrival/{arrival.event_id or secrets.token_hex(16)}"
+        rows = [_row(arrival, event, occurrence, body, name, triggers) for name, triggers in wanting.items()]
+        self._store(rows, done)
 
-    def _event(self, arrival: Arrival, event: JiraEvent, wanting: Sequence[TriggerEntry]) -> NewEvent:
-        hook = arrival.hook
-        return NewEvent(
-            connection=hook.connection,
-            occurrence=event.occurrence or f"arrival/{arrival.event_id or secrets.token_hex(16)}",
-            type=event.type,
-            received_at=arrival.received_at,
-            triggers=tuple(trigger.id for trigger in wanting),
-            body=self._links.rewritten(hook.connection, arrival.body),
-            occurred_at=event.occurred_at,
-            issue_id=event.issue_id,
-            issue_key=event.issue_key,
-            actor=None if event.actor is None else json.dumps(event.actor),
-            hook=hook.id,
-            kept_for=frozenset(trigger.id for trigger in wanting if not trigger.is_sent),
-        )
+    def _wanting(self, hook: HookEntry, event: JiraEvent) -> dict[str, list[TriggerEntry]]:
+        """Return the triggers that want an event, by the type as which each gets it."""
+        wanting: dict[str, list[TriggerEntry]] = {}
+        for trigger in self._directory().subscriptions.of_hook(hook.id):
+            wanted = trigger.row.events | {UNREADABLE}
+            name = next((name for name in event.types if name in wanted), None)
+            if name is not None:
+                wanting.setdefault(name, []).append(trigger)
+        return wanting
 
-    def _done(self, made: Sequence[Delivery] | None, done: Callable[[Verdict], None]) -> None:
-        if made is None:
+    def _store(self, rows: Sequence[NewEvent], done: Callable[[Verdict], None]) -> None:
+        """Offer all rows of one webhook; it is stored when all of them are."""
+        left, is_new, is_whole = len(rows), False, True
+
+        def written(made: Sequence[Delivery] | None) -> None:
+            nonlocal left, is_new, is_whole
+            left -= 1
+            is_new, is_whole = is_new or bool(made), is_whole and made is not None
+            if not left:
+                self._settle(is_new=is_new, is_whole=is_whole, done=done)
+
+        for row in rows:
+            if self.is_full or not self._log.offer(row, written):
+                written(None)
+
+    def _settle(self, *, is_new: bool, is_whole: bool, done: Callable[[Verdict], None]) -> None:
+        if not is_whole:
             self.turned_away += 1
             done(Verdict.NO_ROOM)
             return
         self.received += 1
-        self.duplicates += not made
+        self.duplicates += not is_new
         done(Verdict.STORED)
 
     def _refuse(self, arrival: Arrival, done: Callable[[Verdict], None]) -> None:
@@ -133,6 +137,25 @@ class Intake:
         self._log.note_hook(hook.id, refused_at=arrival.received_at, refused=reason)
         log.warning("webhook_refused", connection=hook.connection, hook=hook.id, reason=reason)
         done(Verdict.SIGNATURE_WRONG)
+
+
+def _row(
+    arrival: Arrival, event: JiraEvent, occurrence: str, body: bytes, name: str, triggers: Sequence[TriggerEntry]
+) -> NewEvent:
+    return NewEvent(
+        connection=arrival.hook.connection,
+        occurrence=occurrence,
+        type=name,
+        received_at=arrival.received_at,
+        triggers=tuple(trigger.id for trigger in triggers),
+        body=body,
+        occurred_at=event.occurred_at,
+        issue_id=event.issue_id,
+        issue_key=event.issue_key,
+        actor=None if event.actor is None else json.dumps(event.actor),
+        hook=arrival.hook.id,
+        kept_for=frozenset(trigger.id for trigger in triggers if not trigger.is_sent),
+    )
 
 
 def is_signed(headers: Headers, body: bytes, secret: str) -> bool:

@@ -31,6 +31,7 @@ _DONE: Final = {
     WORKLOG_DELETED: ("worklog", "deleted"),
 }
 _PART: Final = re.compile(r"(comment|worklog)_(created|updated|deleted)")
+_PART_KEY: Final = re.compile(r"(comment|worklog)-(created|updated|deleted)/")
 _NOUN: Final = re.compile(r"(?:jira:)?([a-z]+)_")
 _NOUNS: Final = {"issuelink": "issueLink", "option": "property"}
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
@@ -64,6 +65,12 @@ def part_created(part: str, part_id: str) -> str:
 def part_updated(part: str, part_id: str, updated: datetime) -> str:
     """Return the key of one change of a comment or worklog."""
     return f"{part}-updated/{part_id}/{milliseconds(updated)}"
+
+
+def own_event(occurrence: str | None) -> str | None:
+    """Return the event that Jira has for what happened to a comment or worklog itself, None for any other key."""
+    match = _PART_KEY.match(occurrence) if occurrence else None
+    return f"{match[1]}_{match[2]}" if match else None
 
 
 def occurrence_of(document: dict[str, Any], event: str, body: bytes) -> str:

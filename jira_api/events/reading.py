@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jira_api.events.fields import UNKNOWN, actor, event_name, identifier, line, load_json, member
-from jira_api.events.occurrences import occurrence_of, of_bytes, of_identifier
+from jira_api.events.occurrences import occurrence_of, of_bytes, of_identifier, own_event
 from jira_api.events.times import moment_of, parse_moment
 from jira_api.query import query_parameters
 
@@ -28,6 +28,12 @@ class JiraEvent:
     issue_id: str | None = None
     issue_key: str | None = None
     actor: dict[str, str] | None = None
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """As which events it counts: a comment's or worklog's own one first, where the issue's came for it."""
+        own = own_event(self.occurrence)
+        return (self.type,) if own is None or own == self.type else (own, self.type)
 
 
 def read_event(body: bytes, *, query: str = "", identifier: str | None = None) -> JiraEvent:

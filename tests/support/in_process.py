@@ -28,6 +28,7 @@ from gateway.directory import read_directory, secret_place
 from gateway.sealing import load_secret_key
 from gateway.settings import GatewaySettings
 from gateway.store import Connection, Credentials, Token, open_store
+from gateway.store.event_store import open_event_store
 from gateway.tokens import hash_token, make_token
 from runtime.address import Address
 from tests.support.caller import Caller
@@ -190,10 +191,11 @@ async def running_gateway(folder: Path, **options: Any) -> AsyncIterator[InProce
     settings.state_dir.mkdir(mode=0o700)
     now = datetime.now(UTC)
     key = load_secret_key(settings.state_dir, None)
-    async with open_store(settings.state_dir / "gateway.db", key, now) as store:
+    path = settings.state_dir / "gateway.db"
+    async with open_store(path, key, now) as store, open_event_store(path) as events:
         authority = CertificateAuthority(settings.state_dir)
         authority.create_if_absent(now)
-        stored = Stored(store, key, authority)
+        stored = Stored(store, events, key, authority)
         gateway = WatchedGateway(settings, stored, await read_directory(store, key))
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(gateway.run())

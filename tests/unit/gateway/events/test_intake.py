@@ -115,6 +115,42 @@ def test_what_nobody_wants_is_accepted_and_shows_that_the_hook_works():
     assert world.log.news == [(1, {"last_event_at": NOW})]
 
 
+COMMENTED = json.dumps(
+    {
+        "timestamp": 1767225600000,
+        "webhookEvent": "jira:issue_updated",
+        "issue_event_type_name": "issue_commented",
+        "issue": {"id": "10001", "key": "OPS-1"},
+        "comment": {"id": "77", "created": "2026-01-01T00:00:00.000+0000", "updated": "2026-01-01T00:00:00.000+0000"},
+    }
+).encode()
+
+
+def test_a_comment_is_its_own_event_for_whoever_wants_that_whichever_webhook_brings_it():
+    both = make_trigger(1, "both", events=frozenset({"comment_created", "jira:issue_updated"}))
+    issues = make_trigger(2, "issues", events=frozenset({"jira:issue_updated"}))
+    comments = make_trigger(3, "comments", events=frozenset({"comment_created"}))
+    world = World(make_hook(), both, issues, comments)
+    world.take(COMMENTED)
+
+    rows = {event.type: event.triggers for event, _ in world.log.offered}
+    assert rows == {"comment_created": (1, 3), "jira:issue_updated": (2,)}
+    assert {event.occurrence for event, _ in world.log.offered} == {"comment-created/77"}
+    world.log.offered[0][1]([object()])
+    assert world.verdicts == []
+    world.log.offered[1][1]([])
+    assert world.verdicts == [Verdict.STORED]
+
+
+def test_a_webhook_of_which_only_a_part_could_be_written_is_not_stored():
+    both = make_trigger(1, "one", events=frozenset({"comment_created"}))
+    world = World(make_hook(), both, make_trigger(2, "two", events=frozenset({"jira:issue_updated"})))
+    world.take(COMMENTED)
+    world.log.offered[0][1]([object()])
+    world.log.offered[1][1](None)
+    assert world.verdicts == [Verdict.NO_ROOM]
+
+
 def test_a_webhook_without_a_body_is_for_all_triggers_of_its_hook():
     world = World(make_hook(), make_trigger(1), make_trigger(2, "other", deliver_to=None))
     world.take(b"", query="user_id=ines&user_key=ines", event_id="ab" * 16)
