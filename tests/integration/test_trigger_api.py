@@ -10,12 +10,9 @@ import pytest
 import pytest_asyncio
 
 from gateway import app, local_relay
-from gateway.events.event_log import EventLog
-from gateway.events.feed import Feed
 from gateway.management import event_reading
 from gateway.management.office import Office
 from gateway.store import NewEvent, Scope, Settled, State
-from gateway.store.event_store import open_event_store
 from runtime.exits import CommandFailed
 from tests.support.caller import Caller
 from tests.support.fake_jira import FakeJira
@@ -88,21 +85,9 @@ class World:
         )
 
 
-class LateStore:
-    """The event store, once it is open."""
-
-    store = None
-
-    def __getattr__(self, name):
-        return getattr(self.store, name)
-
-
 @asynccontextmanager
 async def running_world(folder, **options):
     world = World()
-    events = LateStore()
-    log = EventLog(events)
-    feed = Feed(log)
 
     async def settle(arguments):
         if isinstance(world.settled, Exception):
@@ -111,29 +96,20 @@ async def running_world(folder, **options):
         return world.settled
 
     def office(**fields):
-        ours = {"events": events, "feed": feed, **fields}
-        ours["commands"] = {**ours["commands"], "settle-trigger": settle}
-        world.office = Office(**ours)
+        fields["commands"] = {**fields["commands"], "settle-trigger": settle}
+        world.office = Office(**fields)
         return world.office
 
-    async with FakeJira() as jira, asyncio.TaskGroup() as tasks:
+    async with FakeJira() as jira:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(app, "Office", office)
-            async with (
-                running_gateway(folder, **options) as world.stack,
-                open_event_store(folder / "gateway" / "gateway.db") as events.store,
-            ):
-                running = [tasks.create_task(part.run()) for part in (log, feed)]
+            async with running_gateway(folder, **options) as world.stack:
                 await until(lambda: "management" not in world.stack.gateway._not_ready)
                 await world.stack.enroll("hq", jira)
                 await world.stack.connect("hq")
                 await world.stack.connect("other", via="hq")
                 world.admin = await world.program(scopes=("admin",), name="admin")
-                try:
-                    yield world
-                finally:
-                    for task in running:
-                        task.cancel()
+                yield world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -206,7 +182,7 @@ async def test_a_trigger_is_made_with_its_secret_once_and_what_is_to_be_done(adm
     assert made["secret"].encode() not in shown.body
     view = shown.json()
     assert (view["events"], view["jql"]) == (["comment_created", "jira:issue_created"], "project = OPS")
-    assert (view["state"], view["wanted"], view["poll_seconds"], view["ordered"]) == ("deciding", None, 10, False)
+    assert (view["wanted"], view["poll_seconds"], view["ordered"]) == (None, 10, False)
     assert view["counts"] == {"pending": 0, "delivered": 0, "dead": 0, "kept": 0}
     assert "made" in [row["name"] for row in (await admin.must("GET", "/triggers"))["items"]]
 
@@ -281,6 +257,9 @@ async def test_a_disabled_trigger_is_enabled_again(world, admin):
 
 async def test_events_are_sent_again_by_time_by_id_and_when_dead(world, admin):
     number = await world.trigger("again", deliver_to="https://x.example/")
+    async with world.stack.stored.store.change("test", datetime.now(UTC)) as change:
+        await change.disable_trigger("again", "nothing is to be sent meanwhile")
+    await world.stack.apply()
     one, two, three = await world.add(number, 3, kept_for=frozenset())
     now = datetime.now(UTC)
     for delivery, state in ((one, State.DELIVERED), (two, State.DEAD), (three, State.DELIVERED)):
