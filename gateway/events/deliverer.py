@@ -116,7 +116,7 @@ class Deliverer:
                 log.exception("delivery_not_taken", trigger=worker.entry.name, number=delivery.number)
 
     def _gone(self, entry: TriggerEntry, reason: str) -> None:
-        if self._tasks is not None and entry.id not in self._being_disabled:
+        if self._tasks is not None:
             self._being_disabled.add(entry.id)
             self._tasks.create_task(self._switch_off(entry, reason))
 

@@ -42,14 +42,19 @@ class MemoryStore:
     def __init__(self) -> None:
         self.rows: dict[int, Delivery] = {}
         self.failing = False
-        self.reads = 0
+        self.limits: list[int] = []  # of each `due`
         self.expedited = 0
         self.meanwhile: Callable[[], None] = lambda: None  # called while `due` is under way
+
+    @property
+    def reads(self) -> int:
+        """How often `due` was asked."""
+        return len(self.limits)
 
     async def due(
         self, trigger: int, now: datetime, *, limit: int, skip: Collection[int] = (), ordered: bool = False
     ) -> list[Delivery]:
-        self.reads += 1
+        self.limits.append(limit)
         skipped = set(skip)
         pending = self._pending(trigger)
         found = [row for row in pending if row.next_at is not None and row.next_at <= now and row.number not in skipped]

@@ -32,8 +32,14 @@ class Scene:
     async def run(self):
         await self.worker.run()
 
+    async def pass_time(self, **span):
+        """Let time pass, and wake the worker as its own timer would."""
+        self.clock.forward(**span)
+        self.worker._wanted.set()
+        await settle_down()
+
     async def look_again(self, **span):
-        """Let time pass, and let the worker notice."""
+        """Let time pass, and let the worker look for what others made due."""
         self.clock.forward(**span)
         self.worker.use(self.worker.entry)
         await settle_down()
@@ -151,10 +157,34 @@ async def test_what_does_not_fit_is_read_from_the_store_and_nothing_is_sent_twic
             scene.log.add(delivery(number))
         await settle_down()
         assert scene.worker.hand.waiting == MAX_WAITING
+        scene.answers.answer(OK)
+        await settle_down()
+        scene.log.add(delivery(count + 1))  # there is room now, and those before it come first
         scene.answers.usual = OK
         scene.answers.answer(OK, AT_ONCE)
         await settle_down(3000)
-    assert sorted(scene.answers.numbers) == list(range(1, count + 1))
+    assert scene.answers.numbers == list(range(1, count + 2))
+
+
+async def test_many_small_ones_are_read_at_once_and_few_big_ones():
+    small, big = Scene(), Scene()
+    small.log.put(*(delivery(number) for number in range(1, 200)))
+    big.log.put(*(delivery(number, size=400_000) for number in range(1, 20)))
+    async with running(small, big):
+        await settle_down(1000)
+    assert small.store.limits[:6] == [4, 8, 16, 32, 64, 64]
+    assert big.store.limits[:4] == [4, 2, 2, 2]
+    assert len(big.answers.sent) == 19
+
+
+async def test_what_is_in_hand_hides_no_retry():
+    scene = Scene(usual=None)
+    scene.log.put(delivery(1), delivery(2, attempts=1, next_at=NOW + timedelta(seconds=30)))
+    async with running(scene):
+        for _ in range(30):
+            assert scene.answers.numbers == [1]
+            await scene.pass_time(seconds=1)
+        assert scene.answers.numbers == [1, 2]
 
 
 async def test_bodies_in_hand_are_bounded_and_one_may_always_be():
@@ -178,9 +208,9 @@ async def test_a_failed_attempt_goes_again_when_it_is_due():
         scene.log.add(delivery(1))
         await settle_down()
         assert scene.settled(1).next_at == NOW + timedelta(seconds=5)
-        await scene.look_again(seconds=4)
+        await scene.pass_time(seconds=4)
         assert len(scene.answers.sent) == 1
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         assert len(scene.answers.sent) == 2
         assert scene.settled(1).attempts == 2
     assert len({headers["webhook-id"] for _, headers, _ in scene.answers.sent}) == 1
@@ -222,7 +252,7 @@ async def test_while_it_fails_one_at_a_time_and_nothing_waits_in_memory():
         await scene.look_again()
         assert not scene.answers.open  # a second passes between two attempts
         for sent in (11, 12):
-            await scene.look_again(seconds=1)
+            await scene.pass_time(seconds=1)
             assert (len(scene.answers.open), len(scene.answers.sent)) == (1, sent)
             scene.log.add(delivery(100 + sent))
             await settle_down()
@@ -230,6 +260,21 @@ async def test_while_it_fails_one_at_a_time_and_nothing_waits_in_memory():
             scene.answers.answer(BAD)
             await settle_down()
         assert (scene.worker.hand.waiting, scene.room.held) == (0, 0)
+
+
+async def test_what_comes_while_it_fails_stays_in_the_store():
+    scene = Scene(usual=None)
+    async with running(scene):
+        scene.log.add(delivery(1), delivery(2), delivery(3))
+        await settle_down()
+        scene.answers.answer(BAD, 3)
+        await settle_down()
+        await scene.pass_time(seconds=1)
+        for number in (4, 5, 6):
+            scene.log.add(delivery(number))
+            await settle_down()
+        assert scene.answers.numbers == [1, 2, 3, 4]
+        assert scene.worker.hand.waiting == 0
 
 
 async def test_a_clock_that_is_set_back_ends_the_pause():
@@ -296,13 +341,13 @@ async def test_a_store_that_cannot_be_read_is_logged_once_and_read_again():
     scene.store.failing = True
     with capture_logs() as logs:
         async with running(scene):
-            await scene.look_again(seconds=1)
-            await scene.look_again(seconds=1)
+            await scene.pass_time(seconds=1)
+            await scene.pass_time(seconds=1)
             reads = scene.store.reads
             await scene.look_again()
             assert scene.store.reads == reads == 3
             scene.store.failing = False
-            await scene.look_again(seconds=1)
+            await scene.pass_time(seconds=1)
     assert scene.answers.numbers == [1]
     assert [line["event"] for line in logs] == ["deliveries_unreadable"]
 
@@ -313,12 +358,12 @@ async def test_what_waits_is_made_due_later_when_the_store_fails_just_then():
         scene.log.add(delivery(1), delivery(2), delivery(3))
         await settle_down()
         scene.answers.usual = OK
-        await scene.look_again(seconds=5)
+        await scene.pass_time(seconds=5)
         scene.log.put(delivery(9, next_at=NOW + timedelta(hours=1)))
         scene.worker._is_back, scene.store.failing = True, True
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         scene.store.failing = False
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         await settle_down()
     assert set(scene.states().values()) == {"delivered"}
 
@@ -354,7 +399,7 @@ async def test_in_order_one_of_each_issue_and_those_without_one_freely():
         await settle_down()
         assert sorted(scene.answers.numbers) == [1, 3, 4, 5]
         scene.answers.answer(OK)
-        await scene.look_again(seconds=0.02)
+        await scene.pass_time(seconds=0.02)
         assert scene.answers.numbers[-1] == 2
 
 
@@ -366,10 +411,10 @@ async def test_in_order_a_failure_holds_up_its_issue_only():
         scene.answers.usual = OK
         scene.log.add(delivery(2, issue="a"), delivery(3, issue="b"))
         await settle_down()
-        await scene.look_again(seconds=4)
+        await scene.pass_time(seconds=4)
         assert scene.answers.numbers == [1, 3]
-        await scene.look_again(seconds=1)
-        await scene.look_again(seconds=0.02)
+        await scene.pass_time(seconds=1)
+        await scene.pass_time(seconds=0.02)
         assert scene.answers.numbers == [1, 3, 1, 2]
 
 
@@ -379,10 +424,10 @@ async def test_in_order_the_one_before_counts_until_its_end_is_durable():
     async with running(scene):
         scene.log.add(delivery(1, issue="a"), delivery(2, issue="a"))
         await settle_down()
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         assert scene.answers.numbers == [1]
         scene.log.write()
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         assert scene.answers.numbers == [1, 2]
 
 
@@ -392,10 +437,10 @@ async def test_two_of_one_issue_are_never_under_way_when_an_older_one_is_replaye
         scene.log.add(delivery(2, issue="a"))
         await settle_down()
         scene.log.put(delivery(1, issue="a"))
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         assert scene.answers.numbers == [2]
         scene.answers.answer(OK)
-        await scene.look_again(seconds=1)
+        await scene.pass_time(seconds=1)
         assert scene.answers.numbers == [2, 1]
 
 

@@ -41,13 +41,15 @@ def fetched(monkeypatch):
 
     async def fetch(pool, head, max_bytes, body):
         calls.append((pool.origin, head, max_bytes, body))
+        await fetch.gate.wait()
         if isinstance(fetch.outcome, Exception):
             raise fetch.outcome
         if fetch.outcome is None:
             await asyncio.Event().wait()
         return fetch.outcome
 
-    fetch.outcome, fetch.calls = Fetched(204, [], b""), calls
+    fetch.outcome, fetch.calls, fetch.gate = Fetched(204, [], b""), calls, asyncio.Event()
+    fetch.gate.set()
     monkeypatch.setattr(module, "fetch", fetch)
     return fetch
 
@@ -133,6 +135,28 @@ async def test_every_address_is_judged_when_it_is_dialled(tmp_path, fetched, url
             await resolve("ci.example.com", 80)
 
 
+async def test_a_pool_ends_when_it_is_retired_and_nothing_is_under_way(tmp_path, fetched, monkeypatch):
+    monkeypatch.setattr(module, "RETIRE_POLL_SECONDS", 0)
+    made = make(tmp_path)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(made.run())
+        await settle_down()
+        before = len(asyncio.all_tasks())
+        fetched.gate.clear()
+        sending = tasks.create_task(made.send(URL, [], b"{}"))
+        await settle_down()
+        with_pool = len(asyncio.all_tasks()) - 1
+        assert with_pool > before
+        made.keep([])
+        await settle_down()
+        assert len(asyncio.all_tasks()) == with_pool + 1
+        fetched.gate.set()
+        assert (await sending).is_success
+        await settle_down()
+        assert len(asyncio.all_tasks()) == before
+        running.cancel()
+
+
 async def test_our_own_stop_is_no_outcome_of_an_attempt(tmp_path, fetched):
     made = make(tmp_path)
     fetched.outcome = ClientFailure(FailureKind.CLOSED, Progress.SENT, "The connection pool is shutting down.")
@@ -140,11 +164,18 @@ async def test_our_own_stop_is_no_outcome_of_an_attempt(tmp_path, fetched):
         running = tasks.create_task(made.run())
         await settle_down()
         assert (await made.send(URL, [], b"{}")).error
-        running.cancel()
-        sending = tasks.create_task(made.send(URL, [], b"{}"))
+        fetched.gate.clear()
+        under_way = tasks.create_task(made.send(URL, [], b"{}"))
         await settle_down()
-        assert not sending.done()
-        sending.cancel()
+        running.cancel()
+        await settle_down()
+        fetched.gate.set()
+        late = tasks.create_task(made.send(URL, [], b"{}"))
+        await settle_down()
+        for sending in (under_way, late):
+            assert not sending.done()
+            sending.cancel()
+    assert len(fetched.calls) == 2
 
 
 def test_cas_that_cannot_be_read_are_told_at_the_start(tmp_path):
