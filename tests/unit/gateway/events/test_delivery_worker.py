@@ -403,6 +403,19 @@ async def test_in_order_one_of_each_issue_and_those_without_one_freely():
         assert scene.answers.numbers[-1] == 2
 
 
+async def test_in_order_the_next_follows_at_once_however_long_the_one_before_took():
+    scene = Scene(usual=None, ordered=True)
+    async with running(scene):
+        scene.log.add(delivery(1, issue="a"), delivery(2, issue="a"))
+        await settle_down()
+        for _ in range(12):
+            await scene.pass_time(seconds=5)
+        scene.answers.answer(OK)
+        await settle_down()
+        await scene.pass_time(seconds=0.02)
+        assert scene.answers.numbers == [1, 2]
+
+
 async def test_in_order_a_failure_holds_up_its_issue_only():
     scene = Scene(usual=BAD, ordered=True)
     async with running(scene):
