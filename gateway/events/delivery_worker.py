@@ -266,6 +266,8 @@ class DeliveryWorker:
             self.tally.succeed(now)
         else:
             self._failed(outcome, now, is_dead=state is State.DEAD)
+            if state is State.DEAD:
+                log.error("delivery_dead", trigger=self.entry.name, number=delivery.number, reason=outcome.error)
         if self.entry.row.ordered:
             self._recheck = SOONEST
             self._plan(now + SOONEST)  # by then it is durable, and the next of its issue can be seen

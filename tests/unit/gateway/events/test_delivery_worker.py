@@ -234,8 +234,10 @@ async def test_a_retry_that_waits_from_before_the_start_is_noticed_when_it_is_du
 async def test_the_tenth_failure_is_the_end():
     scene = Scene(usual=BAD)
     scene.log.put(delivery(1, attempts=9))
-    async with running(scene):
-        await settle_down()
+    with capture_logs() as logs:
+        async with running(scene):
+            await settle_down()
+    assert logs[-1]["event"] == "delivery_dead"
     assert (scene.settled(1).state, scene.worker.tally.dead) == (State.DEAD, 1)
 
 
