@@ -16,14 +16,20 @@ _RECENT: Final = timedelta(minutes=1)
 async def objection_to(client: JiraClient, server: ServerInfo, jql: str, now: datetime) -> str | None:
     """Return what Jira says against a JQL, None when it accepts it; raises `JiraSilent`.
 
-    It is asked as it stands, except on Cloud, which takes no search without a bound, and with a bound, as a sweep will
-    ask: what reads well alone may not inside of another query.
+    It is asked as it stands (on Cloud, which takes no search without a bound, with a bound behind it), and as a sweep
+    will ask: what reads well alone may not inside of parentheses, and the other way round.
     """
     bounded = updated_since(jql, now - _RECENT, None, now)
-    for text in (bounded,) if server.is_cloud else (jql, bounded):
+    for text in (_without_parentheses(bounded) if server.is_cloud else jql, bounded):
         answer = await client.send_as_account(search(server, text, page=1))
         if answer.status == _BAD:
             return in_words(answer)
         if answer.status != _OK:
             raise JiraSilent(Problem(JIRA_PROTOCOL, f"the search for {jql!r} failed: {in_words(answer)}"))
     return None
+
+
+def _without_parentheses(bounded: str) -> str:
+    """Return `a AND updated …` for `(a) AND updated …`."""
+    wanted, bound, rest = bounded.rpartition(") AND updated")
+    return f"{wanted.removeprefix('(')}{bound.removeprefix(')')}{rest}"
