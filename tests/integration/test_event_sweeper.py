@@ -15,6 +15,8 @@ from tests.support.fake_jira import CloseBeforeAnswer, FakeJira, Status
 from tests.support.in_process import running_gateway
 
 PROFILES = ["7.13", "8.20", "9.12", "10.3", "cloud"]
+HOURS = 3 * 3600
+CLOCKS = [("7.13", HOURS), ("8.20", 0), ("9.12", -HOURS), ("9.12", HOURS), ("10.3", -HOURS), ("cloud", HOURS)]
 JQL = "project = OPS"
 TYPES = {
     "jira:issue_created", "jira:issue_updated", "comment_created", "comment_updated", "worklog_created",
@@ -42,8 +44,7 @@ def occurrences(deliveries):
     return Counter(delivery.event.occurrence for delivery in deliveries)
 
 
-@pytest.mark.parametrize("offset", [0, 3 * 3600, -3 * 3600])
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("profile", "offset"), CLOCKS)
 async def test_polling_finds_everything_once_whatever_the_clocks(tmp_path, profile, offset):
     async with FakeJira(profile, context="/jira") as jira, event_world(tmp_path, None, "registrar", "sweeper") as world:
         jira.clock_offset = float(offset)
@@ -196,8 +197,7 @@ async def registered(world, jira, name="t1", events=TYPES, jql=JQL, **fields):
     return trigger
 
 
-@pytest.mark.parametrize("offset", [0, 3 * 3600, -3 * 3600])
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("profile", "offset"), CLOCKS)
 async def test_a_gap_of_an_hour_brings_everything_back_once_in_its_last_state(tmp_path, monkeypatch, profile, offset):
     monkeypatch.setattr(sweep_worker, "GAP_SETTLES", timedelta(0))
     clock = Clock()
