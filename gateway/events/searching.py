@@ -1,9 +1,9 @@
 """One search at Jira, page after page: whole issues, each state of each once, though the set moves meanwhile.
 
 Pages are counted from the start of a set that is sorted by the last change, so an issue that changes in between leaves
-its place, and the rest moves up by one (docs/facts.md J4.1). So each page begins with the last issue of the one before:
-when that is not there, the search goes back by a page. A page that is too large, or takes too long, is asked for again
-in smaller ones.
+its place, and the rest moves up by one. So each page begins with the last ones of the page before: when the first of
+them is new, something was passed over, and the search goes back by a page. A page that is too large, or takes too
+long, is asked for again in smaller ones.
 """
 
 from collections.abc import Container
@@ -28,7 +28,8 @@ from jira_api.server_info import ServerInfo
 PAGE: Final = 50
 SEARCH_SECONDS: Final = 60.0
 MAX_PARTS: Final = 20  # pages of comments or worklogs of one issue
-MAX_STEPS_BACK: Final = 20
+OVERLAP: Final = 5
+MAX_STEPS_BACK: Final = 100
 
 _TOO_MUCH: Final = (JIRA_PROTOCOL, JIRA_TIMEOUT)
 _OK, _BAD, _GONE, _TOO_MANY = 200, 400, 404, 429
@@ -60,8 +61,8 @@ class Search:
         self._size = PAGE
         self._start: int | None = 0
         self._token: str | None = None
-        self._last: str | None = None  # id of the last issue of the page before
         self._steps_back = 0
+        self._is_lapped = False  # the next page begins with issues of the one before
         self._seen: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -72,28 +73,26 @@ class Search:
         if self._start is None and self._token is None:
             return None
         page = await self._page()
+        is_next = not self._is_lapped or (bool(page.issues) and state_of(page.issues[0]) in self._seen)
         fresh = [issue for issue in page.issues if state_of(issue) not in self._seen]
         self._seen.update(map(state_of, fresh))
-        self._go_on(page)
+        self._go_on(page, is_next=is_next)
         return [issue if state_of(issue) in self._known else await self._whole(issue) for issue in fresh]
 
-    def _go_on(self, page: Page) -> None:
-        if self._server.is_cloud:
+    def _go_on(self, page: Page, *, is_next: bool) -> None:
+        start, following = self._start, page.next_start
+        if self._server.is_cloud or start is None:
             self._start, self._token = None, page.next_token
-            return
-        first = page.issues[0]["id"] if page.issues else None
-        if self._last is not None and first != self._last and self._start and self._steps_back < MAX_STEPS_BACK:
+        elif not is_next and self._steps_back < MAX_STEPS_BACK:
             self._steps_back += 1
-            self._start = max(0, self._start - self._size)
-            self._last = None if self._start == 0 else self._last
-            return
-        self._steps_back = 0
-        self._last = page.issues[-1]["id"] if page.issues else None
-        # One back, but never on the spot: a page of one issue has no room for the last one of the page before.
-        following = page.next_start
-        self._start = None if following is None else max(following - 1, (self._start or 0) + 1)
-        if following is not None and self._start == following:
-            self._last = None
+            self._start = max(0, start - self._size)
+            self._is_lapped = self._start > 0
+        elif following is None:
+            self._start = None
+        else:
+            # Never on the spot: a page of one issue has no room for one of the page before.
+            self._start = max(following - min(OVERLAP, self._size // 2), start + 1)
+            self._is_lapped = self._start < following
 
     async def _page(self) -> Page:
         while True:
