@@ -4,7 +4,7 @@ A job goes on by steps of a page each. Times are by Jira's clock, except in gaps
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -16,7 +16,7 @@ from gateway.events.jira_client import Server
 from gateway.events.keeping import keep_events, keep_gap, stamp
 from gateway.events.plan import NO_ACCOUNT, normal
 from gateway.events.searching import QueryRefused
-from gateway.events.sweeping import OVERLAP, Ground, Sweep
+from gateway.events.sweeping import OVERLAP, Fresh, Ground, Sweep
 from gateway.store import Cause, Gap, Hook, StoreError, Watermark
 from gateway.triggers import TriggerEntry
 
@@ -180,11 +180,12 @@ class RoutineJob:
         since, until = self._window
         if sweep.fresh:
             uid = f"jira/{hook.id}/{stamp(since)}-{stamp(until)}"
-            start, end, found = since - ahead, until - ahead, len(sweep.fresh)
+            start, end, found = since - ahead, until - ahead, _count(sweep.fresh)
             gap = Gap(0, uid, hook.connection, Cause.JIRA, start, end, now, hook.way, swept_at=now, found=found)
             if not await keep_gap(ground.log, gap):
                 raise StoreError(ground.log.problem or "the gap could not be stored")
-            await keep_events(ground.log, [gap_event(gap, row, found, None, now) for row in self._triggers])
+            told = [gap_event(gap, row, _count(sweep.fresh, row.id), None, now) for row in self._triggers]
+            await keep_events(ground.log, told)
             log.warning("webhooks_lost_by_jira", connection=hook.connection, hook=hook.id, found=found)
         self._marks.put(Watermark(self.key, until, now, None), is_news=True)
 
@@ -206,7 +207,7 @@ class GapJob:
         self._affected = {gap.number: _affected(gap, triggers, hooks) for gap in gaps}
         self._groups = _by_jql(triggers)
         self._sweep: Sweep | None = None
-        self._fresh: list[datetime] = []  # by our clock
+        self._fresh: list[Fresh] = []  # by our clock
         self._failures: dict[int, str] = {}  # by trigger
 
     def __repr__(self) -> str:
@@ -237,7 +238,8 @@ class GapJob:
                 (row.id, f"Jira does not accept the JQL: {refused.reason}") for row in self._groups[0]
             )
         if sight is not None:
-            self._fresh += [moment - sight.server.ahead for moment in self._sweep.fresh]
+            ahead = sight.server.ahead
+            self._fresh += [replace(fresh, moment=fresh.moment - ahead) for fresh in self._sweep.fresh]
         self._sweep = None
         self._groups.pop(0)
         return True
@@ -266,11 +268,12 @@ class GapJob:
     async def _conclude(self) -> None:
         """Tell each trigger of each gap, then close it."""
         ground = self._ground
-        counts = _counts(self._gaps, self._fresh)
+        shares = _shares(self._gaps, self._fresh)
         for gap in self._gaps:
-            now, found = ground.clock(), counts[gap.number]
-            rows = self._affected[gap.number]
-            await keep_events(ground.log, [gap_event(gap, row, found, self._failures.get(row.id), now) for row in rows])
+            now, share, failures = ground.clock(), shares[gap.number], self._failures
+            found, rows = _count(share), self._affected[gap.number]
+            told = [gap_event(gap, row, _count(share, row.id), failures.get(row.id), now) for row in rows]
+            await keep_events(ground.log, told)
             await ground.log.store.close_gap(gap.number, now, found)
             log.info("gap_swept", connection=gap.connection, cause=gap.cause.value, found=found, triggers=len(rows))
 
@@ -307,10 +310,15 @@ def _by_jql(triggers: Sequence[TriggerEntry]) -> list[list[TriggerEntry]]:
     return list(groups.values())
 
 
-def _counts(gaps: Sequence[Gap], fresh: Sequence[datetime]) -> dict[int, int]:
-    """Return how much of what was found belongs to which gap: the first that did not end before, else the last."""
-    counts = dict.fromkeys((gap.number for gap in gaps), 0)
-    for moment in fresh:
-        gap = next((gap for gap in gaps if moment <= gap.to_at + AROUND_GAP), gaps[-1])
-        counts[gap.number] += 1
-    return counts
+def _shares(gaps: Sequence[Gap], found: Sequence[Fresh]) -> dict[int, list[Fresh]]:
+    """Return what of all that was found belongs to which gap: the first that did not end before, else the last."""
+    shares: dict[int, list[Fresh]] = {gap.number: [] for gap in gaps}
+    for fresh in found:
+        gap = next((gap for gap in gaps if fresh.moment <= gap.to_at + AROUND_GAP), gaps[-1])
+        shares[gap.number].append(fresh)
+    return shares
+
+
+def _count(found: Sequence[Fresh], trigger: int | None = None) -> int:
+    """Return how many things are new, for one trigger or for any."""
+    return len({fresh.occurrence for fresh in found if trigger is None or trigger in fresh.triggers})

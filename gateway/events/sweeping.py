@@ -64,8 +64,17 @@ class Ground:
     known: Lately = field(default_factory=lambda: Lately(MAX_OFFERED))
 
 
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Something found that these triggers had not got yet; `moment` is by Jira's clock."""
+
+    occurrence: str
+    moment: datetime
+    triggers: frozenset[int]
+
+
 class Sweep:
-    """One sweep of the issues of `jql`. `fresh` is when what nobody had got yet happened, by Jira's clock."""
+    """One sweep of the issues of `jql`."""
 
     def __init__(
         self,
@@ -77,7 +86,7 @@ class Sweep:
         *,
         repaired: bool,
     ) -> None:
-        self.fresh: list[datetime] = []
+        self.fresh: list[Fresh] = []
         self._ground = ground
         self._server = server
         self._takers = takers
@@ -113,7 +122,8 @@ class Sweep:
             for trigger in finding.triggers:
                 ground.offered.add((trigger.id, finding.event.occurrence))
             if deliveries:
-                self.fresh.append(finding.event.occurred_at)
+                got = frozenset(delivery.trigger for delivery in deliveries)
+                self.fresh.append(Fresh(finding.event.occurrence, finding.event.occurred_at, got))
         for issue in issues:
             ground.known.add(state_of(issue))
         return True
