@@ -1,7 +1,7 @@
 """What of a found issue is an event for which trigger. Pure.
 
 Not everything that a search finds had a webhook: Jira tells of some changes by another event or not at all (a link, a
-logged hour in the history; docs/facts.md J7.1). Those are doubtful. Whoever lives on searches gets them all; whoever
+logged hour in the history; docs/facts.md J7.2). Those are doubtful. Whoever lives on searches gets them all; whoever
 lives on webhooks gets them only for the time in which webhooks may have been lost, so that no webhook that nobody
 could have sent is missed in every routine.
 """

@@ -1,9 +1,9 @@
 """One search at Jira, page after page: whole issues, each state of each once, though the set moves meanwhile.
 
 Pages are counted from the start of a set that is sorted by the last change, so an issue that changes in between leaves
-its place, and the rest moves up by one. So each page begins with the last ones of the page before: when the first of
-them is new, something was passed over, and the search goes back by a page. A page that is too large, or takes too
-long, is asked for again in smaller ones.
+its place, and the rest moves up by one (docs/facts.md J4.1). So each page begins with the last ones of the page before:
+when the first of them is new, something was passed over, and the search goes back by a page. A page that is too large,
+or takes too long, is asked for again in smaller ones.
 """
 
 from collections.abc import Container
