@@ -77,9 +77,13 @@ class Visit:
 
         Raises:
             CommandFailed: anything that was refused or is not possible, as one line.
+            KeyboardInterrupt: Ctrl-C.
         """
         with failures():
-            return asyncio.run(_at_desk(self, job))
+            try:
+                return asyncio.run(_at_desk(self, job))
+            except asyncio.CancelledError:  # how Ctrl-C looks that came before the first step
+                raise KeyboardInterrupt from None
 
     def ask(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the running gateway's answer; raises NotRunning (status 69)."""

@@ -125,8 +125,8 @@ class _Reading:
 def wait_for_first(visit: "Visit", name: str) -> None:
     """Wait until something of Jira's has arrived for a new trigger; Ctrl-C ends the waiting, not the trigger."""
     sys.stdout.flush()
-    say(f"\nWaiting for the first event of {name}; Ctrl-C ends the waiting, not the trigger.")
     try:
+        say(f"\nWaiting for the first event of {name}; Ctrl-C ends the waiting, not the trigger.")
         visit.work(lambda desk: _first(desk, name))
     except KeyboardInterrupt:
         say(f"\nNo longer waiting; jira-gateway triggers show {name} tells when the first event has arrived.")

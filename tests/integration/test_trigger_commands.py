@@ -199,7 +199,7 @@ async def test_adding_can_wait_for_the_first_event(gateway):
         await gateway.store(hook=hook, triggers=())
         _, err = await process.communicate()
     assert secret.startswith(b"whsec_")
-    assert process.returncode == OK
+    assert process.returncode == OK, err
     assert err.decode().endswith("The first event has arrived.\n")
 
 
@@ -210,7 +210,7 @@ async def test_an_interrupted_wait_leaves_the_trigger(gateway):
             pass
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
-    assert process.returncode == OK
+    assert process.returncode == OK, err
     assert "No longer waiting" in err.decode()
     assert [row["name"] for row in json.loads(await gateway("triggers", "list", "--json"))] == ["tickets"]
 
