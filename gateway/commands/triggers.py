@@ -21,6 +21,7 @@ app = group("Triggers: which events of which Jira are kept for whom, and where t
 
 _KINDS = ("registered", "manual", "polled")
 _WAYS = ("lan", "internet")
+_PLACES = {"lan": "at the agent", "internet": "at the gateway"}
 _UNDECIDED = {"kind": None, "way": None, "note": None, "problem": None, "manual": None}
 
 
@@ -228,8 +229,10 @@ def remove(name: Name, *, env_file: EnvFile = None) -> None:
     from gateway.commands.desk import at_desk  # noqa: PLC0415 - see gateway.commands
     from gateway.operations import triggers  # noqa: PLC0415 - see gateway.commands
 
-    at_desk(env_file, lambda desk: triggers.remove(desk, name))
+    removed = at_desk(env_file, lambda desk: triggers.remove(desk, name))
     say(f"Removed {name}.")
+    if removed.kind == "manual":
+        say("The webhook that was made by hand stays in Jira: delete it there when no other trigger needs it.")
 
 
 app.command()(trigger_events.events)
@@ -329,22 +332,19 @@ def _tell(made: "MadeTrigger", settled: dict[str, Any] | None) -> None:
         say(f"The gateway does not run here: it decides when it runs how {name} learns of events.")
         return
     if settled["kind"] is not None:
-        way = "" if settled["way"] is None else f", by the way {settled['way']}"
+        way = "" if settled["way"] is None else f", and its webhooks arrive {_PLACES[settled['way']]}"
         note = "" if settled["note"] is None else f": {settled['note']}"
-        say(f"The trigger is {settled['kind']}{way}{note}")
+        say(f"{name} is {settled['kind']}{way}{note}")
     if settled["problem"] is not None:
         say(f"Problem: {settled['problem']}; see jira-gateway triggers show {name}")
-    _warn(made.trigger, settled["kind"])
+    _warn(made.trigger)
     _print_steps(settled["manual"])
 
 
-def _warn(trigger: "Trigger", kind: str | None) -> None:
-    """Say which of a trigger's events will not come as one might think."""
-    from gateway.trigger_rules import never_filtered, never_found  # noqa: PLC0415 - see gateway.commands
+def _warn(trigger: "Trigger") -> None:
+    """Say which of a trigger's events come for everything; which a search does not find is in the gateway's note."""
+    from gateway.trigger_rules import never_filtered  # noqa: PLC0415 - see gateway.commands
 
-    missed = never_found(trigger.events) if kind == "polled" else []
-    if missed:
-        say(f"Warning: no search finds {', '.join(missed)}: these events will not come.")
     unfiltered = never_filtered(trigger.events) if trigger.jql is not None else []
     if unfiltered:
         say(f"Warning: Jira does not filter {', '.join(unfiltered)} by --jql: these events come for everything.")

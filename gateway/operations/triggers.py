@@ -80,10 +80,13 @@ async def enable(desk: Desk, name: str) -> None:
         await change.enable_trigger(name)
 
 
-async def remove(desk: Desk, name: str) -> None:
-    """Delete a trigger and its deliveries; the running gateway takes its webhook out of Jira. Raises NotFound."""
+async def remove(desk: Desk, name: str) -> Trigger:
+    """Delete a trigger and its deliveries, and return what it was; raises NotFound.
+
+    The running gateway takes its webhook out of Jira, when it was the gateway that put it there.
+    """
     async with desk.store.change(desk.actor, desk.now) as change:
-        await change.remove_trigger(name)
+        return await change.remove_trigger(name)
 
 
 async def replay(desk: Desk, events: EventStore, name: str, wanted: Replay) -> int:

@@ -141,7 +141,7 @@ async def test_a_new_trigger_is_settled_by_the_running_gateway_and_the_steps_are
 
     assert out.startswith("whsec_")
     assert out.count("\n") == 1
-    assert "The trigger is manual, by the way lan: the account is no administrator" in err
+    assert "tickets is manual, and its webhooks arrive at the agent: the account is no administrator" in err
     assert "  1. Open the console.\n  2. URL: http://agent.example:9091/hooks/abc\n" in err
     assert "Waiting" not in err
     assert as_json == MANUAL | {"name": "other", "secret": None}
@@ -156,8 +156,8 @@ async def test_the_secret_is_there_even_when_the_gateway_fails(gateway):
     assert "Problem: Jira does not answer; see jira-gateway triggers show tickets" in gateway.err
 
 
-async def test_what_polling_cannot_find_is_said(gateway):
-    gateway.settled = MANUAL | {"kind": "polled", "way": None, "manual": None}
+async def test_what_jql_does_not_filter_is_said(gateway):
+    gateway.settled = MANUAL | {"kind": "polled", "way": None, "note": "as asked", "manual": None}
     words = (
         "--connection",
         "main",
@@ -170,7 +170,7 @@ async def test_what_polling_cannot_find_is_said(gateway):
     )
     async with gateway.running():
         await gateway("triggers", "add", *words)
-    assert "no search finds user_created" in gateway.err
+    assert "polled is polled: as asked\n" in gateway.err
     assert "does not filter user_created" in gateway.err
 
 

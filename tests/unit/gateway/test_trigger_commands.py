@@ -406,6 +406,18 @@ def test_a_disabled_trigger_is_enabled_again(gateway, state):
     assert gateway.json("triggers", "list")[1]["state"] == "deciding"
 
 
+def test_a_webhook_made_by_hand_is_left_to_those_who_made_it(gateway, state):
+    async def job(store, _):
+        async with store.change("gateway", NOW) as change:
+            await change.decide_trigger("tickets", Kind.MANUAL, None, "no administrator")
+
+    at_store(state, job)
+    gateway("triggers", "remove", "tickets")
+    assert "stays in Jira" in gateway.err
+    gateway("triggers", "remove", "fetched")
+    assert "stays in Jira" not in gateway.err
+
+
 def test_a_removed_trigger_is_gone_with_its_deliveries(gateway, state, numbers):
     gateway("triggers", "remove", "tickets")
     assert [row["name"] for row in gateway.json("triggers", "list")] == ["fetched"]
