@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from gateway.directory import Directory, read_directory
+from gateway.errors import AGENT_OFFLINE, Problem
 from gateway.events.event_log import EventLog
 from gateway.events.hooks import new_hook
 from gateway.events.jira_client import JiraClient, JiraSilent, Server
@@ -123,10 +124,13 @@ class Registration:
 
     async def _meet(self, triggers: Sequence[Trigger]) -> str | None:
         """Ask who Jira is and what webhooks it has; return why this account may not have any."""
+        agent = self._client.entry.agent
+        if agent is not None and not self._shared.told(self._client):
+            raise JiraSilent(Problem(AGENT_OFFLINE, f"Agent {agent} has not said yet where it listens."))
         try:
             self._server = self._memory.server = await self._client.server(self._shared.clock)
         except JiraSilent:
-            if self._has_account or not self._shared.told(self._client):
+            if self._has_account:
                 raise
             return None  # webhooks made by hand need no answer of Jira's
         is_about_webhooks = self._hooks or any(trigger.wanted in {None, Kind.REGISTERED} for trigger in triggers)

@@ -16,7 +16,7 @@ from gateway.events.jira_client import Server
 from gateway.events.keeping import keep_events, keep_gap, stamp
 from gateway.events.plan import NO_ACCOUNT, normal
 from gateway.events.searching import QueryRefused
-from gateway.events.sweeping import OVERLAP, Fresh, Ground, Sweep
+from gateway.events.sweeping import OVERLAP, Fresh, Ground, Lately, Sweep
 from gateway.store import Cause, Gap, Hook, StoreError, Watermark
 from gateway.triggers import TriggerEntry
 
@@ -28,6 +28,7 @@ BEFORE_GAP: Final = timedelta(minutes=5)
 AROUND_GAP: Final = timedelta(seconds=5)
 SETTLED: Final = timedelta(seconds=60)
 """The age from which a webhook that is not there counts as lost."""
+MAX_KNOWN: Final = 10_000  # states of issues
 MARK_EVERY: Final = timedelta(seconds=30)
 """How often a watermark is written while nothing happens."""
 
@@ -86,10 +87,11 @@ class Marks:
 
 
 class PollJob:
-    """One look at the issues of one JQL for the polled triggers that share it."""
+    """Looks at the issues of one JQL for the polled triggers that share it, again and again."""
 
     def __init__(self, ground: Ground, marks: Marks, triggers: Sequence[TriggerEntry]) -> None:
         self.key = poll_key(triggers[0])
+        self._known = Lately(MAX_KNOWN)
         self._ground = ground
         self._marks = marks
         self._triggers = triggers
@@ -107,7 +109,7 @@ class PollJob:
             now = self._now = self._ground.clock() + sight.server.ahead
             takers = [self._taker(trigger, now, sight.server.ahead) for trigger in self._triggers]
             jql = normal(self._triggers[0].row.jql)
-            self._sweep = Sweep(self._ground, sight.server, sight.zone, jql, takers, repaired=False)
+            self._sweep = Sweep(self._ground, sight.server, sight.zone, jql, takers, repaired=False, known=self._known)
         if await self._sweep.step():
             return True
         for trigger in self._triggers:

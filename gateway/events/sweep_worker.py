@@ -136,7 +136,8 @@ class SweepWorker:
 
         def slot(rows: list[TriggerEntry]) -> Slot:
             seconds = max(MIN_POLL_SECONDS, min(row.row.poll_seconds for row in rows))
-            return Slot(lambda: PollJob(self._ground, self._marks, rows), seconds, 0.0)
+            job = PollJob(self._ground, self._marks, rows)  # the same each time: it remembers what it has seen
+            return Slot(lambda: job, seconds, 0.0)
 
         return {key: slot(rows) for key, rows in groups.items()}
 

@@ -54,14 +54,13 @@ class Lately:
 
 @dataclass(slots=True)
 class Ground:
-    """What sweeps of one connection share. `offered`: (trigger, occurrence); `known`: states of issues."""
+    """What sweeps of one connection share. `offered`: (trigger, occurrence) of what is durable already."""
 
     client: JiraClient
     log: EventLog
     links: Rewriter
     clock: Callable[[], datetime]
     offered: Lately = field(default_factory=lambda: Lately(MAX_OFFERED))
-    known: Lately = field(default_factory=lambda: Lately(MAX_OFFERED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Fresh:
 
 
 class Sweep:
-    """One sweep of the issues of `jql`."""
+    """One sweep of the issues of `jql`; `known`: states of issues of which these takers have been offered all."""
 
     def __init__(
         self,
@@ -85,22 +84,24 @@ class Sweep:
         takers: Sequence[Taker],
         *,
         repaired: bool,
+        known: Lately | None = None,
     ) -> None:
         self.fresh: list[Fresh] = []
         self._ground = ground
         self._server = server
         self._takers = takers
         self._repaired = repaired
+        self._known = known or Lately(MAX_OFFERED)
         since = min(taker.since for taker in takers)
         self._query = updated_since(jql, since, zone, ground.clock() + server.ahead)
-        self._search = Search(ground.client, server.info, self._query, ground.known)
+        self._search = Search(ground.client, server.info, self._query, self._known)
 
     def __repr__(self) -> str:
         return f"<Sweep {self._search!r} fresh={len(self.fresh)}>"
 
     def restart(self) -> None:
         """Begin again after a failure; `fresh` stays."""
-        self._search = Search(self._ground.client, self._server.info, self._query, self._ground.known)
+        self._search = Search(self._ground.client, self._server.info, self._query, self._known)
 
     async def step(self) -> bool:
         """Go a page further; return whether there is more.
@@ -125,7 +126,7 @@ class Sweep:
                 got = frozenset(delivery.trigger for delivery in deliveries)
                 self.fresh.append(Fresh(finding.event.occurrence, finding.event.occurred_at, got))
         for issue in issues:
-            ground.known.add(state_of(issue))
+            self._known.add(state_of(issue))
         return True
 
     def _without_offered(self, finding: Finding) -> Finding | None:

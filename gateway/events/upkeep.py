@@ -76,7 +76,8 @@ class Upkeep:
                     raise
                 self._troubles[hook.id] = refused.reason
             except NotTaken as error:
-                self._troubles[hook.id] = f"Jira does not take the webhook: {error.reason}"
+                said = error.reason.replace(hook.hook_id.get_secret_value(), "…")  # it may quote the URL
+                self._troubles[hook.id] = f"Jira does not take the webhook: {said}"
         if self._is_changed:
             seen = await self._webhooks.list()
         return {hook.id: self._outcome(hook, wanted, seen) for hook, wanted in self._wanted}

@@ -145,9 +145,10 @@ async def test_what_jira_does_not_keep_is_told_and_not_sent_again_and_again():
 
 async def test_what_jira_does_not_take_is_told_in_its_words():
     jira, _, run = world(state=None)
-    jira.fails = NotTaken("The URL must use https")
+    jira.fails = NotTaken(f"The URL http://gw/hooks/{ID} must use https")
     outcome = await run(hook(None))
-    assert (outcome.seen, outcome.problem) == (None, "Jira does not take the webhook: The URL must use https")
+    told = "Jira does not take the webhook: The URL http://gw/hooks/… must use https"
+    assert (outcome.seen, outcome.problem) == (None, told)
 
 
 async def test_a_refusal_ends_the_round_unless_it_is_the_last():
