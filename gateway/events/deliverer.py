@@ -42,12 +42,14 @@ class Deliverer:
         clock: Callable[[], datetime],
         dice: Callable[[], float],
         disable: Disable,
+        started_at: datetime,
     ) -> None:
+        """`started_at` is when this gateway began: a young one sends less at once (delivery_worker)."""
         self.room = Room()
         self._log = event_log
         self._subscribers = subscribers
         self._disable = disable
-        self._means = Means(event_log, subscribers, clock, dice, self.room, self._gone)
+        self._means = Means(event_log, subscribers, clock, dice, self.room, self._gone, started_at)
         self._workers: dict[int, DeliveryWorker] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._tallies: dict[int, Tally] = {}

@@ -1,11 +1,11 @@
 """The deliveries of one trigger that are in memory: waiting, under way, or settled a moment ago. Pure.
 
-Nothing is in hand twice. What was settled is remembered for longer than it takes to become durable, because until then
-the store shows it as it was.
+Nothing is in hand twice. What was settled is remembered for longer than a look at the store takes, because one that
+began before shows it as it was.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -22,12 +22,11 @@ _Version: TypeAlias = tuple[int, int]
 
 
 class Hand:
-    """What a worker has in hand; `is_written` says whether outcomes become durable at all at present."""
+    """What a worker has in hand; one that was sent is under way until its outcome is durable."""
 
-    def __init__(self, room: Room, is_written: Callable[[], bool]) -> None:
+    def __init__(self, room: Room) -> None:
         self.under_way = 0
         self._room = room
-        self._is_written = is_written
         self._all: dict[int, Delivery] = {}  # waiting and under way
         self._waiting: deque[Delivery] = deque()
         self._waiting_bytes = 0
@@ -81,12 +80,12 @@ class Hand:
         return delivery
 
     def settle(self, delivery: Delivery, now: datetime) -> None:
-        """Forget one that was under way, but for what the store will show of it for a moment."""
+        """Forget one whose outcome is durable, but for what a look at the store may still show of it for a moment."""
         self.under_way -= 1
         self._leave(delivery)
         self._settled.pop(delivery.number, None)
         self._settled[delivery.number] = (_version(delivery), now)
-        while self._is_written():
+        while True:
             number, (_, settled_at) = next(iter(self._settled.items()))
             if now - settled_at < REMEMBERED:
                 return

@@ -2,6 +2,9 @@
 
 New deliveries come from the event log as soon as they are durable. Those for which there is no room, those that wait
 for a retry, and those from before the start are read from the store when their time has come.
+
+What was sent and is not known to be is what a restart sends twice. So an attempt keeps its place until its outcome is
+durable, and a gateway that has just started, perhaps not for the last time today, begins with one place.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -26,6 +30,9 @@ from http1.messages import Headers
 log = structlog.get_logger()
 
 AT_ONCE: Final = 8
+ONE_MORE_AFTER: Final = timedelta(seconds=5)
+"""Of the gateway's life, for each place beyond the first."""
+
 FAILING: Final = 3
 """After so many failures in a row, one attempt at a time shows whether the subscriber is back."""
 
@@ -60,6 +67,7 @@ class Means:
     dice: Callable[[], float]
     room: Room
     gone: Callable[[TriggerEntry, str], None]
+    started_at: datetime
 
 
 class DeliveryWorker:
@@ -68,7 +76,7 @@ class DeliveryWorker:
     def __init__(self, entry: TriggerEntry, means: Means, tally: Tally) -> None:
         self.entry = entry
         self.tally = tally
-        self.hand = Hand(means.room, lambda: means.log.problem is None)
+        self.hand = Hand(means.room)
         self.is_over = False  # the subscriber wants nothing more
         self._means = means
         self._store = means.log.store
@@ -222,7 +230,10 @@ class DeliveryWorker:
 
     @property
     def _allowed(self) -> int:
-        return 1 if self.is_failing else AT_ONCE
+        if self.is_failing:
+            return 1
+        age = self._means.clock() - self._means.started_at
+        return min(AT_ONCE, 1 + max(0, age // ONE_MORE_AFTER))
 
     def _is_quiet(self, now: datetime) -> bool:
         """Say whether it is too soon for anything; a clock that was set back ends that."""
@@ -250,17 +261,10 @@ class DeliveryWorker:
         return await self._means.sender.send(entry.row.deliver_to or "", headers, body)
 
     def _end(self, delivery: Delivery, outcome: Attempt) -> None:
-        """Settle an attempt, and go on with what may begin now."""
+        """Settle an attempt."""
         now = self._means.clock()
         decision = next_attempt(delivery.attempts, outcome, now, self._means.dice)
         state, attempts, next_at, settled_at = decision
-        row = Settled(delivery.number, state, attempts, next_at, outcome.status, outcome.error, settled_at)
-        self._means.log.settle(row)
-        self.hand.settle(delivery, now)
-        if self._no_room:
-            self._no_room, self._is_behind = False, True
-        if next_at is not None:
-            self._plan(next_at)
         if outcome.is_success:
             self._is_back = self._is_back or self.is_failing
             self.tally.succeed(now)
@@ -268,9 +272,18 @@ class DeliveryWorker:
             self._failed(outcome, now, is_dead=state is State.DEAD)
             if state is State.DEAD:
                 log.error("delivery_dead", trigger=self.entry.name, number=delivery.number, reason=outcome.error)
-        if self.entry.row.ordered:
-            self._recheck = SOONEST
-            self._plan(now + SOONEST)  # by then it is durable, and the next of its issue can be seen
+        row = Settled(delivery.number, state, attempts, next_at, outcome.status, outcome.error, settled_at)
+        self._means.log.settle(row, partial(self._settled, delivery, next_at))
+
+    def _settled(self, delivery: Delivery, next_at: datetime | None) -> None:
+        """Give the place of an attempt to the next one: its outcome is durable."""
+        if self._tasks is None:
+            return  # everything was dropped
+        self.hand.settle(delivery, self._means.clock())
+        if self._no_room or self.entry.row.ordered:  # the next of its issue can be seen now
+            self._no_room, self._is_behind = False, True
+        if next_at is not None:
+            self._plan(next_at)
         if self._is_behind or self._is_back or self._read_at is not None:
             self._wanted.set()
         self._begin_some()

@@ -41,6 +41,7 @@ class EventLog:
         self._offered: list[tuple[NewEvent, Done]] = []
         self._offered_gaps: list[tuple[Sequence[Gap], Callable[[bool], None]]] = []
         self._rest = Batch()  # everything but new events
+        self._settled: list[Callable[[], None]] = []  # who wants to know that the outcomes of the rest are durable
         self._waiting_bytes = 0
         self._wanted = asyncio.Event()
 
@@ -77,9 +78,10 @@ class EventLog:
             await asyncio.sleep(0.05)
         return await future  # the writer answers every offer, with None after an error
 
-    def settle(self, outcome: Settled) -> None:
-        """Keep what became of a delivery."""
+    def settle(self, outcome: Settled, done: Callable[[], None] = lambda: None) -> None:
+        """Keep what became of a delivery; `done` is called when that is durable."""
         self._rest.settled.append(outcome)
+        self._settled.append(done)
         self._wanted.set()
 
     def offer_gaps(self, gaps: Sequence[Gap], done: Callable[[bool], None] = lambda _: None) -> None:
@@ -130,6 +132,7 @@ class EventLog:
     async def _write_some(self) -> None:
         offered, rest = self._take()
         gaps, self._offered_gaps = self._offered_gaps, []
+        settled, self._settled = self._settled, []
         rest.events = [event for event, _ in offered]
         rest.gaps = [gap for some, _ in gaps for gap in some]
         is_written = False
@@ -138,6 +141,7 @@ class EventLog:
             is_written = True
         except StoreError as error:
             self._failed(rest, error)
+            self._settled = settled + self._settled
         finally:
             if not is_written:
                 for _, done in offered:
@@ -150,6 +154,8 @@ class EventLog:
         if self.problem is not None:
             log.info("event_log_recovered")
         self.problem = None
+        for is_durable in settled:
+            is_durable()
         self._succeeded(offered, made)
 
     def _take(self) -> tuple[list[tuple[NewEvent, Done]], Batch]:

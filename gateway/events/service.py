@@ -81,7 +81,7 @@ class EventService:
             around.events, self.intake, clock, days=settings.retention_days, max_bytes=settings.events_max_bytes
         )
         self.subscribers = Subscribers(settings, around.dialer, around.deadlines, around.software)
-        self.deliverer = Deliverer(self.log, self.subscribers, clock, random, self._disable)
+        self.deliverer = Deliverer(self.log, self.subscribers, clock, random, self._disable, clock())
         self.feed = Feed(self.log)
         self.registrar = Registrar(self.log, around, clock)
         self.sweeper = Sweeper(self.log, around, links, clock)

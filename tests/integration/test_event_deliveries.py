@@ -35,6 +35,9 @@ def now():
     return datetime.now(UTC)
 
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)  # a gateway that has been running for a while
+
+
 class Sending:
     """The parts between a stored event and a subscriber's socket."""
 
@@ -47,7 +50,7 @@ class Sending:
         self.disabled = []
         self.triggers = []
         self.shift = timedelta()
-        self.deliverer = Deliverer(self.log, self.subscribers, self.clock, lambda: 0.5, self.disable)
+        self.deliverer = Deliverer(self.log, self.subscribers, self.clock, lambda: 0.5, self.disable, LONG_AGO)
 
     def clock(self):
         return now() + self.shift

@@ -94,20 +94,22 @@ class MemoryLog:
         self.problem: str | None = None
         self.settled: list[Settled] = []
         self.is_slow = False
-        self._unwritten: list[Settled] = []
+        self._unwritten: list[tuple[Settled, Callable[[], None]]] = []
 
-    def settle(self, outcome: Settled) -> None:
+    def settle(self, outcome: Settled, done: Callable[[], None] = lambda: None) -> None:
         self.settled.append(outcome)
-        self._unwritten.append(outcome)
+        self._unwritten.append((outcome, done))
         if not self.is_slow:
             self.write()
 
     def write(self) -> None:
-        for row in self._unwritten:
+        unwritten, self._unwritten = self._unwritten, []
+        for row, _ in unwritten:
             self.store.rows[row.number] = replace(
                 self.store.rows[row.number], state=row.state, attempts=row.attempts, next_at=row.next_at
             )
-        self._unwritten.clear()
+        for _, done in unwritten:
+            done()
 
     def put(self, *deliveries: Delivery) -> None:
         """Have these in the store, and tell nobody."""

@@ -20,7 +20,7 @@ class Scene:
         self.answers = Answers(usual)
         self.disabled = []
         self.problems = []
-        self.deliverer = Deliverer(self.log, self.answers, Clock(), lambda: 0.5, self.disable)
+        self.deliverer = Deliverer(self.log, self.answers, Clock(), lambda: 0.5, self.disable, NOW)
 
     async def run(self):
         await self.deliverer.run()

@@ -11,7 +11,7 @@ from tests.support.subscriptions import NOW
 
 
 def hand(room=None):
-    return Hand(room or Room(), lambda: True)
+    return Hand(room or Room())
 
 
 def test_bytes_are_counted_in_and_out():

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from structlog.testing import capture_logs
 
 from gateway.events.delivery_hand import MAX_WAITING
@@ -18,14 +17,22 @@ from tests.support.subscriptions import NOW, make_directory, make_hook, make_tri
 class Scene:
     """A worker and everything around it."""
 
-    def __init__(self, usual=OK, room=None, **fields):
+    def __init__(self, usual=OK, room=None, age=timedelta(hours=1), **fields):
         self.log = MemoryLog()
         self.store = self.log.store
         self.answers = Answers(usual)
         self.clock = Clock()
         self.room = room or Room()
         self.gone = []
-        means = Means(self.log, self.answers, self.clock, lambda: 0.5, self.room, lambda *told: self.gone.append(told))
+        means = Means(
+            self.log,
+            self.answers,
+            self.clock,
+            lambda: 0.5,
+            self.room,
+            lambda *told: self.gone.append(told),
+            NOW - age,
+        )
         self.worker = DeliveryWorker(entry(**fields), means, Tally())
         self.log.listeners.append(lambda rows: [self.worker.offer(row) for row in rows])
 
@@ -135,18 +142,30 @@ async def test_what_was_settled_and_is_not_durable_yet_is_not_sent_again_but_a_r
         assert scene.answers.numbers == [1, 2, 1]
 
 
-@pytest.mark.parametrize("problem", [None, "the disk is full"])
-async def test_what_was_settled_is_remembered_for_as_long_as_it_may_not_be_durable(problem):
+async def test_an_attempt_keeps_its_place_until_its_outcome_is_durable():
     scene = Scene()
-    scene.log.is_slow, scene.log.problem = True, problem
+    scene.log.is_slow = True
     async with running(scene):
-        scene.log.add(delivery(1))
+        scene.log.add(*(delivery(number) for number in range(1, 21)))
         await settle_down()
-        scene.clock.forward(seconds=31)
-        scene.log.add(delivery(2))  # its end is when old ones are forgotten
+        await scene.look_again(seconds=40)
+        assert scene.answers.numbers == list(range(1, AT_ONCE + 1))
+        scene.log.write()
         await settle_down()
-        await scene.look_again()
-    assert scene.answers.numbers == ([1, 2] if problem else [1, 2, 1])
+        assert scene.answers.numbers == list(range(1, 2 * AT_ONCE + 1))
+
+
+async def test_a_gateway_that_has_just_started_begins_with_one_at_a_time():
+    scene = Scene(usual=None, age=timedelta())
+    scene.log.put(*(delivery(number) for number in range(1, 61)))
+    async with running(scene):
+        for places in range(1, AT_ONCE + 1):
+            await settle_down()
+            assert len(scene.answers.open) == places
+            scene.answers.answer(OK, places)
+            await scene.pass_time(seconds=5)
+        await scene.pass_time(hours=1)
+        assert len(scene.answers.open) == AT_ONCE
 
 
 async def test_what_does_not_fit_is_read_from_the_store_and_nothing_is_sent_twice():
