@@ -68,7 +68,6 @@ class HookWorker:
 
     async def look(self) -> None:
         """Return when a look that began after this call is over."""
-        self.memory.refusal = None  # somebody asks, and may have changed what was in the way
         number = self._ask()
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((number, over))
@@ -113,7 +112,6 @@ class HookWorker:
                 async with asyncio.timeout(min(LOOK_SECONDS, max(0.0, self._due_at - running.time()))):
                     await self._wake.wait()
             if self._reaches() != self._reached:
-                self.memory.refusal = None
                 return
 
     def _reaches(self) -> object:

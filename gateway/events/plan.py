@@ -155,7 +155,7 @@ def marker(hook: Hook) -> str:
 
 
 def ours(hook: Hook, hook_id: str, seen: Sequence[SeenWebhook]) -> list[SeenWebhook]:
-    """Return the webhooks of Jira that are this hook, by name or by address; the one that is kept comes first.
+    """Return the webhooks of Jira that are this hook, by name or by address, the likeliest first.
 
     Jira's numbers prove nothing: another version's API counts anew.
     """
@@ -194,7 +194,7 @@ def judge(wanted: WantedWebhook, mine: Sequence[SeenWebhook], *, was_registered:
     """Compare what Jira lists of a hook (`ours`) with what is wanted."""
     if not mine:
         return Judgement(Step.CREATE, wrong=("it was deleted",) if was_registered else ())
-    kept, *surplus = mine
+    kept, *surplus = sorted(mine, key=lambda one: len(differences(wanted, one)))  # of equals the first stays first
     wrong = differences(wanted, kept)
     step = Step.UPDATE if wrong or kept.name != wanted.name else Step.NOTHING
     return Judgement(step, kept, tuple(wrong), tuple(surplus))

@@ -53,13 +53,12 @@ class Shared:
 class Memory:
     """What one look leaves for the next of the same connection.
 
-    `left`: webhooks that Jira does not keep as they should be, by hook. `refusal`: why nothing could be registered.
+    `left`: webhooks that Jira does not keep as they should be, by hook.
     `waits_for`: the slug of what kept triggers from being decided, by trigger.
     """
 
     good_jql: set[str] = field(default_factory=set)
     left: dict[int, SeenWebhook] = field(default_factory=dict)
-    refusal: str | None = None
     hook_problems: dict[int, str] = field(default_factory=dict)
     trigger_problems: dict[int, str] = field(default_factory=dict)
     waits_for: dict[int, str] = field(default_factory=dict)
@@ -105,11 +104,9 @@ class Registration:
         except JiraSilent as silent:
             await self._postpone(triggers, silent)
             raise
-        refusal = memory.refusal or refusal
         try:
             await self._arrange(triggers, refusal, is_last=refusal is not None)
         except Refused as refused:  # the account may look, but not touch
-            memory.refusal = refused.reason
             await self._arrange(triggers, refused.reason, is_last=True)
         except JiraSilent as silent:
             self._note_all(silent)

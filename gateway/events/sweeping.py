@@ -20,6 +20,7 @@ from gateway.store import NewEvent
 from jira_api.events.sweeping import updated_since
 
 MAX_OFFERED: Final = 50_000
+MAX_HELD_BYTES: Final = 4 << 20
 OVERLAP: Final = timedelta(minutes=2)
 """How far a window reaches back into the one before: search indexes are behind, and clocks are not exact."""
 
@@ -114,20 +115,37 @@ class Sweep:
         issues = await self._search.next()
         if issues is None:
             return False
-        ground, found = self._ground, []
+        found: list[Finding] = []
         for issue in issues:
             found += findings(issue, self._takers, is_cloud=self._server.info.is_cloud)
         news = [kept for finding in found if (kept := self._without_offered(finding)) is not None]
-        made = await keep_events(ground.log, [self._event(finding) for finding in news])
-        for finding, deliveries in zip(news, made, strict=True):
-            for trigger in finding.triggers:
-                ground.offered.add((trigger.id, finding.event.occurrence))
-            if deliveries:
-                got = frozenset(delivery.trigger for delivery in deliveries)
-                self.fresh.append(Fresh(finding.event.occurrence, finding.event.occurred_at, got))
+        while news:
+            news = await self._keep(news)
         for issue in issues:
             self._known.add(state_of(issue))
         return True
+
+    async def _keep(self, news: list[Finding]) -> list[Finding]:
+        """Store the first of these, as many as may be in memory at once, and return the rest.
+
+        An event has its whole issue in it, so that a long history makes much of little.
+        """
+        events: list[NewEvent] = []
+        held = 0
+        for finding in news:
+            event = self._event(finding)
+            held += len(event.body)
+            events.append(event)
+            if held > MAX_HELD_BYTES:
+                break
+        made = await keep_events(self._ground.log, events)
+        for finding, deliveries in zip(news, made, strict=False):  # the rest comes later
+            for trigger in finding.triggers:
+                self._ground.offered.add((trigger.id, finding.event.occurrence))
+            if deliveries:
+                got = frozenset(delivery.trigger for delivery in deliveries)
+                self.fresh.append(Fresh(finding.event.occurrence, finding.event.occurred_at, got))
+        return news[len(events) :]
 
     def _without_offered(self, finding: Finding) -> Finding | None:
         """Leave out who was offered this already, None when that is everybody."""

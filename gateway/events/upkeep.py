@@ -90,13 +90,13 @@ class Upkeep:
         if found.wrong:
             await self._note_gap(hook, found.wrong)
         self._is_changed = self._is_changed or found.step is not Step.NOTHING or bool(found.surplus)
+        for surplus in found.surplus:
+            log.warning("webhook_twice", connection=hook.connection, hook=hook.id, webhook=surplus.remote_id)
+            await self._webhooks.delete(surplus)
         if found.step is Step.CREATE:
             await self._webhooks.create(wanted)
         elif found.step is Step.UPDATE and found.kept is not None:
             await self._webhooks.update(found.kept, wanted)
-        for surplus in found.surplus:
-            log.warning("webhook_twice", connection=hook.connection, hook=hook.id, webhook=surplus.remote_id)
-            await self._webhooks.delete(surplus)
 
     def _outcome(self, hook: HookEntry, wanted: WantedWebhook, seen: Sequence[SeenWebhook]) -> Outcome:
         mine = ours(hook.row, hook.hook_id.get_secret_value(), seen)

@@ -68,7 +68,10 @@ class WebhooksInJira:
 
     async def update(self, seen: SeenWebhook, wanted: WantedWebhook) -> None:
         """Make a webhook what is wanted; raises as `create`."""
-        _check(await self._send(self._api.update_request(seen.remote_id, wanted)))
+        answer = await self._send(self._api.update_request(seen.remote_id, wanted))
+        if answer.status == _GONE:  # the list had it a moment ago
+            raise JiraSilent(Problem(JIRA_PROTOCOL, "The webhook was deleted while it was compared."))
+        _check(answer)
 
     async def delete(self, seen: SeenWebhook) -> None:
         """Delete a webhook; one that is gone already is fine. Raises as `create`."""

@@ -174,3 +174,10 @@ def test_another_name_is_repaired_and_loses_nothing_and_copies_go():
     copy = seen("2", "n", WANTED.url)
     found = judge(WANTED, [seen(name="x", url=WANTED.url), copy], was_registered=True)
     assert (found.step, found.wrong, found.surplus) == (Step.UPDATE, (), (copy,))
+
+
+def test_of_two_of_ours_the_one_that_is_right_is_kept():
+    right = seen("2", "n", WANTED.url)
+    found = judge(WANTED, [seen("1", "n", WANTED.url, enabled=False), right], was_registered=True)
+    assert (found.step, found.kept, found.wrong) == (Step.NOTHING, right, ())
+    assert [one.remote_id for one in found.surplus] == ["1"]

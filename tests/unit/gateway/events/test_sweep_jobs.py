@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.directory import ConnectionEntry
+from gateway.events import sweeping
 from gateway.events.jira_client import JiraAnswer, Server
 from gateway.events.searching import QueryRefused
 from gateway.events.sweep_jobs import GapJob, Marks, PollJob, RoutineJob, Sight
@@ -309,3 +310,20 @@ def test_lately_forgets_the_oldest():
     for member in ("a", "b", "a", "c"):
         lately.add(member)
     assert ["a" in lately, "b" in lately, "c" in lately] == [True, False, True]
+
+
+async def test_a_long_history_is_kept_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(sweeping, "MAX_HELD_BYTES", 300)
+    world = World(*[NOW - minutes(1)] * 20)
+    batches = []
+    keep = sweeping.keep_events
+
+    async def counted(log, events):
+        batches.append(sum(len(event.body) for event in events[:-1]))
+        return await keep(log, events)
+
+    monkeypatch.setattr(sweeping, "keep_events", counted)
+    await world.run(PollJob(world.ground, world.marks, [entry()]))
+    assert len(set(world.found)) == 20
+    assert max(batches) <= 300
+    assert len(batches) > 5

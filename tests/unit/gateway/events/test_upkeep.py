@@ -131,7 +131,7 @@ async def test_a_deleted_one_is_made_again():
 async def test_a_new_name_and_copies_lose_nothing():
     jira, log, run = world(right(name="x"), right(remote_id="2"))
     assert (await run()).problem is None
-    assert (jira.done, log.gaps) == (["update", "delete", "list"], [])
+    assert (jira.done, log.gaps) == (["delete", "update", "list"], [])  # two that are equal may be refused
 
 
 async def test_what_jira_does_not_keep_is_told_and_not_sent_again_and_again():
