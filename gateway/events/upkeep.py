@@ -87,6 +87,8 @@ class Upkeep:
         found = judge(wanted, mine, was_registered=hook.row.remote_id is not None)
         if found.kept is not None and found.kept == self._left.get(hook.id):
             found = Judgement(Step.NOTHING, found.kept, (), found.surplus)  # Jira would do no better this time
+        elif found.step is not Step.CREATE and self._is_refused(hook):
+            found = Judgement(Step.UPDATE, found.kept, (*found.wrong, "its signatures are wrong"), found.surplus)
         if found.wrong:
             await self._note_gap(hook, found.wrong)
         self._is_changed = self._is_changed or found.step is not Step.NOTHING or bool(found.surplus)
@@ -97,6 +99,13 @@ class Upkeep:
             await self._webhooks.create(wanted)
         elif found.step is Step.UPDATE and found.kept is not None:
             await self._webhooks.update(found.kept, wanted)
+
+    def _is_refused(self, hook: HookEntry) -> bool:
+        """Say whether webhooks were refused since the hook was last right: Jira does not show what it signs with."""
+        state = self._states.get(hook.id)
+        if state is None or state.refused_at is None or not hook.row.signs:
+            return False
+        return state.checked_at is None or state.refused_at > state.checked_at
 
     def _outcome(self, hook: HookEntry, wanted: WantedWebhook, seen: Sequence[SeenWebhook]) -> Outcome:
         mine = ours(hook.row, hook.hook_id.get_secret_value(), seen)

@@ -208,6 +208,26 @@ async def test_a_webhook_that_somebody_changed_is_repaired_and_that_is_a_gap(tmp
         assert jira.crashes == []
 
 
+@pytest.mark.parametrize("profile", ["10.3", "cloud"])
+async def test_a_secret_that_somebody_changed_is_set_again_once_webhooks_were_refused(tmp_path, profile):
+    async with FakeJira(profile) as jira, event_world(tmp_path, None, "registrar") as world:
+        await world.connect("hq", jira)
+        await world.trigger("t1", "hq", EVENTS, JQL)
+        await world.registrar.settle("t1")
+        [webhook], [hook] = hooks_of(jira), await world.store.hooks()
+        secret, webhook.secret = webhook.secret, "another"
+        await state_of(world, hook)
+        world.offset += timedelta(minutes=10)
+        world.log.note_hook(hook.id, refused_at=world.now(), refused="its signature is wrong")
+        async with asyncio.timeout(5):
+            while (await world.store.hook_states())[hook.id].refused_at is None:
+                await asyncio.sleep(0.01)
+        await look(world)
+        [webhook] = hooks_of(jira)
+        assert webhook.secret == secret
+        assert len(await gaps(world)) == 1
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_copies_are_deleted_and_webhooks_of_others_are_left_alone(tmp_path, profile):
     async with FakeJira(profile) as jira, event_world(tmp_path, None, "registrar") as world:

@@ -128,6 +128,20 @@ async def test_a_deleted_one_is_made_again():
     assert (jira.done, len(log.gaps)) == (["gap", "create", "list"], 1)
 
 
+async def test_when_webhooks_were_refused_the_secret_is_set_again_and_that_is_a_gap():
+    refused = replace(GOOD, refused_at=NOW - timedelta(minutes=1))
+    jira, log, run = world(right(), state=refused)
+    entry = hook()
+    signing = replace(entry, row=replace(entry.row, signs=True))
+    assert (await run(signing)).problem is None
+    assert (jira.done, len(log.gaps)) == (["gap", "update", "list"], 1)
+    await run()  # one that does not sign has nothing to be wrong
+    assert jira.done == []
+    jira, _, run = world(right(), state=replace(GOOD, refused_at=NOW - timedelta(hours=2)))
+    await run(signing)
+    assert jira.done == []
+
+
 async def test_a_new_name_and_copies_lose_nothing():
     jira, log, run = world(right(name="x"), right(remote_id="2"))
     assert (await run()).problem is None
