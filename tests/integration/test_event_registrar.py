@@ -92,6 +92,30 @@ async def test_through_an_agent_webhooks_lead_to_the_agent(tmp_path, profile):
             assert world.directory.subscriptions.hashes_of("plant")
 
 
+async def test_while_the_agent_is_away_nothing_is_decided_and_it_goes_on_when_it_comes(tmp_path):
+    async with FakeJira("9.12") as jira, running_gateway(tmp_path) as stack:
+        login = {"jira_token": None, "jira_username": "admin", "jira_password": "password-of-admin"}
+        agent = await stack.enroll(
+            "plant", jira, policy_profile="webhooks", webhook_targets=LAN_URL, start=False, **login
+        )
+        registry = stack.gateway.registry
+        async with event_world(tmp_path / "own", registry, "registrar") as world:
+            await world.connect("hq", jira, agent="plant")
+            await world.trigger("t1", "hq", EVENTS, JQL)
+            settled = await world.registrar.settle("t1")
+            assert (settled["kind"], settled["way"], settled["manual"]) == (None, None, None)
+            assert "agent_offline" in settled["problem"]
+            await stack.start(agent)
+            announce(registry)
+            await until(lambda: hooks_of(jira) and hooks_of(jira)[-1].url.startswith(LAN_URL))
+            await until(lambda: world.directory.subscriptions.trigger("t1").row.kind is Kind.REGISTERED)
+            await until(lambda: len(hooks_of(jira)) == 1)
+            await agent.stop()
+            settled = await world.registrar.settle("t1")
+            assert (settled["kind"], settled["way"]) == ("registered", "lan")
+            assert "agent_offline" in settled["problem"]
+
+
 def announce(registry):
     for link in registry.links():
         link.announce({b"webhook-url": LAN_URL.encode()})
