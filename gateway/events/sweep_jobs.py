@@ -26,6 +26,8 @@ FIRST_LOOK: Final = timedelta(hours=1)
 """How far a first look goes back at most, to when its trigger was made."""
 BEFORE_GAP: Final = timedelta(minutes=5)
 AROUND_GAP: Final = timedelta(seconds=5)
+SET_BACK: Final = timedelta(minutes=10)
+"""How far a look goes back when a clock was set back: that may have been noticed a minute late."""
 SETTLED: Final = timedelta(seconds=60)
 """The age from which a webhook that is not there counts as lost."""
 MAX_KNOWN: Final = 10_000  # states of issues
@@ -129,7 +131,9 @@ class PollJob:
         made_at = trigger.row.created_at + ahead
         until = self._marks.get(trigger_mark(trigger)).until
         base = max(made_at, now - FIRST_LOOK) if until is None else until - OVERLAP
-        since = max(min(base, now), made_at)  # Jira's clock may have been set back
+        if until is not None and until > now:
+            base = now - SET_BACK
+        since = max(base, made_at)
         return Taker(trigger, since, doubt_since=since)
 
 

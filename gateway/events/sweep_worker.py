@@ -176,8 +176,10 @@ class SweepWorker:
             for key, slot in due:
                 await self._step(key, slot)
             if not due:
+                next_at = min((slot.due_at for slot in self._slots.values()), default=float("inf"))
+                pause = next_at - running.time()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(IDLE_SECONDS):
+                    async with asyncio.timeout(pause if 0 < pause < IDLE_SECONDS else IDLE_SECONDS):
                         await self._wake.wait()
 
     def _watch_way(self, now: float) -> None:

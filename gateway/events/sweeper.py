@@ -84,7 +84,8 @@ class Sweeper:
                 if self._directory is not None:
                     self.use(self._directory)
                 while True:
-                    await self._hand_out_gaps()
+                    if self._workers:
+                        await self._hand_out_gaps()
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._tasks = None

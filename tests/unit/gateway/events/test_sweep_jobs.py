@@ -132,7 +132,8 @@ async def test_a_clock_that_was_put_back_does_not_blind():
     world.kept["trigger:1"] = Watermark("trigger:1", NOW + timedelta(hours=5))
     await world.run(PollJob(world.ground, world.marks, [entry()]))
     assert world.kept["trigger:1"].until == NOW
-    assert 'updated >= "2026/11/26 12:00"' in world.jira.queries[0]
+    assert 'updated >= "2026/11/26 11:50"' in world.jira.queries[0]
+    assert world.found == ["issue-created/0"]
 
 
 async def test_the_watermark_moves_only_when_what_was_found_is_kept():
