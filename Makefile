@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup install demo example lint test check unit format bench docs lab lock clean
+.PHONY: help setup install demo example lint test check unit format bench bench-events docs lab lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -60,6 +60,9 @@ format: $(STAMP) ## rewrite the sources in the project's format
 
 bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/performance.md)
 	$(BIN)/python -m bench
+
+bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers have them (docs/performance.md)
+	$(BIN)/python -m bench.events
 
 lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
 	$(BIN)/python -m pytest -rs tests/lab
