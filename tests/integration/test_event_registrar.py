@@ -329,6 +329,8 @@ async def test_a_jira_that_was_upgraded_to_10_gets_the_webhook_of_its_new_api(tm
         await world.connect("hq", old)
         await world.trigger("t1", "hq", EVENTS, JQL)
         await world.registrar.settle("t1")
+        await state_of(world, (await world.store.hooks())[0])
+        world.offset += timedelta(minutes=10)
         old.profile, old.views.profile = new.profile, new.views.profile
         old.webhooks.registered.clear()
         await look(world)
