@@ -1,7 +1,7 @@
 """What agents ask: streams that they open (docs/protocol.md §11). Which agent asks is the link's certificate's word.
 
-Bodies are collected within a bound that all agents share; what does not fit now is sent again by its agent, which keeps
-everything until it is told that it is durable here.
+Bodies are collected within a bound that all agents share, and of which none gets more than half; what does not fit now,
+or does not come in time, is sent again by its agent, which keeps everything until it is told that it is durable here.
 """
 
 import json
@@ -12,13 +12,17 @@ from typing import Any, Final, Protocol
 
 from gateway.store import Cause, Gap, Way
 from gateway.triggers import HookEntry
-from http1.collecting import BodyRoom
+from http1.collecting import Room, SharedRoom
+from http1.sweep import NEVER, Sweeper
 from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import NO_BODY, STREAMED, Pairs, RequestHead, ResponseHead
 from tunnel.session import Accept
 from tunnel.streams import Stream, StreamReceiver
 
 ROOM_BYTES: Final = 32 << 20
+AGENT_BYTES: Final = ROOM_BYTES // 2
+BODY_SECONDS: Final = 20.0
+SLOWEST_LINE: Final = 50_000  # bytes a second, as agents count their own deadlines
 MAX_EVENT_BYTES: Final = 10 << 20
 MAX_GAP_BYTES: Final = 4096
 STORED, BAD, REFUSED, UNKNOWN, TOO_LARGE, LATER = 204, 400, 403, 404, 413, 503
@@ -52,10 +56,11 @@ class EventDesk(Protocol):
 class AgentStreams:
     """Accepts the streams of all agents. `desk` None: there is nobody yet who could take anything."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], sweeper: Sweeper) -> None:
         self.desk: EventDesk | None = None
         self._clock = clock
-        self._room = BodyRoom(ROOM_BYTES)
+        self._sweeper = sweeper
+        self._room = SharedRoom(ROOM_BYTES, AGENT_BYTES)
 
     def __repr__(self) -> str:
         return f"<AgentStreams {self._room!r}>"
@@ -77,8 +82,11 @@ class AgentStreams:
         match = _EVENT.fullmatch(head.target)
         if head.method != b"POST" or not _EVENT_ID.fullmatch(event_id):
             return _answered(stream, BAD)
+        room = self._room.of(agent)
         if head.target == b"/v1/gaps":
-            return self._collect(stream, head, MAX_GAP_BYTES, lambda body, done: self._gap(agent, head, body, done))
+            return self._collect(
+                stream, head, MAX_GAP_BYTES, room, lambda body, done: self._gap(agent, head, body, done)
+            )
         if match is None:
             return _answered(stream, BAD)
         hook = desk.hook_of(agent, match[1].decode())
@@ -88,18 +96,19 @@ class AgentStreams:
             stream,
             head,
             MAX_EVENT_BYTES,
+            room,
             lambda body, done: desk.take_event(hook, head, body, event_id.decode(), done),
         )
 
-    def _collect(self, stream: Stream, head: RequestHead, limit: int, use: "Use") -> StreamReceiver:
+    def _collect(self, stream: Stream, head: RequestHead, limit: int, room: Room, use: "Use") -> StreamReceiver:
         size = max(head.body, 0)
         if head.body == STREAMED:
             return _answered(stream, BAD)  # agents know how long their events are
         if size > limit:
             return _answered(stream, TOO_LARGE)
-        if not self._room.take(size):
+        if not room.take(size):
             return _answered(stream, LATER)
-        return Collected(stream, size, self._room, use)
+        return Collected(stream, size, room, self._sweeper, use)
 
     def _gap(self, agent: str, head: RequestHead, body: bytes, done: Callable[[int], None]) -> None:
         make = read_gap(head, body, self._clock())
@@ -113,31 +122,36 @@ Use = Callable[[bytes, Callable[[int], None]], None]
 
 
 class Collected:
-    """The receiver of one stream whose body is collected, used and answered."""
+    """The receiver of one stream whose body is collected, used and answered. Until it is whole it has a deadline."""
 
-    __slots__ = ("_is_over", "_pieces", "_room", "_size", "_stream", "_use")
+    __slots__ = ("_body", "_is_over", "_room", "_size", "_stream", "_sweeper", "_use", "deadline")
 
-    def __init__(self, stream: Stream, size: int, room: BodyRoom, use: Use) -> None:
+    def __init__(self, stream: Stream, size: int, room: Room, sweeper: Sweeper, use: Use) -> None:
         self._stream = stream
         self._size = size
         self._room = room
         self._use = use
-        self._pieces: list[bytes] = []
+        self._sweeper = sweeper
+        self._body = bytearray()  # not a list of pieces: an agent may send two bytes at a time
         self._is_over = False
+        self.deadline = sweeper.now + BODY_SECONDS + size / SLOWEST_LINE
+        sweeper.add(self)
 
     def on_response(self, head: ResponseHead) -> None:
         """Not called: only the opener of a stream gets an answer."""
 
     def on_data(self, data: bytes) -> None:
         """Keep a piece; its room was taken with the head."""
-        self._pieces.append(data)
+        self._body += data
         self._stream.consume(len(data))
 
     def on_end(self, trailers: Pairs) -> None:
         """Use the body, and answer when that is done."""
         del trailers
-        body = b"".join(self._pieces)
-        self._pieces.clear()
+        self._sweeper.discard(self)
+        self.deadline = NEVER
+        body = bytes(self._body)
+        self._body.clear()
         self._use(body, self._answer)
 
     def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:
@@ -148,14 +162,21 @@ class Collected:
     def on_writable(self) -> None:
         """Nothing is written but a head."""
 
+    def expire(self, now: float) -> None:
+        """The body did not come in time; its agent still has it."""
+        del now
+        self._release()
+        self._stream.reset(ErrorCode.DEADLINE, Progress.SENT, "the body did not come in time")
+
     def _answer(self, status: int) -> None:
         self._release()
         self._stream.respond(ResponseHead(status, [], NO_BODY), end=True)
 
     def _release(self) -> None:
+        self._sweeper.discard(self)
         if not self._is_over:
             self._is_over = True
-            self._pieces.clear()
+            self._body.clear()
             self._room.give_back(self._size)
 
 
@@ -192,22 +213,26 @@ def read_gap(head: RequestHead, body: bytes, now: datetime) -> Callable[[str], G
         return None
     if not isinstance(told, dict) or str(told.get("cause")) not in _CAUSES:
         return None
-    begin, end, sent = told.get("from"), told.get("to"), _moment(head.meta.get(b"sent-at", b""))
-    if type(begin) is not int or type(end) is not int or sent is None or not 0 <= begin <= end < 10**14:
+    begin, end, sent = told.get("from"), told.get("to"), head.meta.get(b"sent-at", b"")
+    if type(begin) is not int or type(end) is not int or not 0 <= begin <= end < 10**14:
         return None
-    ahead = sent - now  # how much the agent's clock is before ours, the way included
+    if not _MILLISECONDS.fullmatch(sent):
+        return None
     cause, way = _CAUSES[str(told["cause"])]
     uid = head.meta[b"event-id"].decode()
+    ended = max(0, int(sent) - end)  # less than nothing: the agent's clock was set back meanwhile
+    from_at, to_at = _ago(ended + end - begin, now), _ago(ended, now)
 
     def make(connection: str) -> Gap:
-        from_at, to_at = (min(_EPOCH + timedelta(milliseconds=ms) - ahead, now) for ms in (begin, end))
         return Gap(0, f"{uid}/{connection}", connection, cause, from_at, to_at, now, way)
 
     return make
 
 
-def _moment(text: bytes) -> datetime | None:
-    return _EPOCH + timedelta(milliseconds=int(text)) if _MILLISECONDS.fullmatch(text) else None
+def _ago(milliseconds: int, now: datetime) -> datetime:
+    """Return the moment so long before `now`, the way from the agent not counted; never one before 1970."""
+    longest = (now - _EPOCH) // timedelta(milliseconds=1)
+    return now - timedelta(milliseconds=min(milliseconds, longest))
 
 
 def _answered(stream: Stream, status: int) -> StreamReceiver:

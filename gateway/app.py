@@ -103,7 +103,7 @@ class Gateway:
         self.direct = DirectConnections(origins, self.sweeper, self.software)
         self.direct.use(directory)
         self._denied = authority.deny_list()
-        self.streams = AgentStreams(partial(datetime.now, UTC))
+        self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper)
         self.tunnel = TunnelListener(
             self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
         )

@@ -4,8 +4,10 @@ Owns the bytes until `done`; the application decides what to answer, and gives t
 let go of them.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Protocol
 
 from http1.exchange import Exchange, ExchangeReceiver
 from http1.messages import Headers
@@ -16,6 +18,16 @@ class Refusal(Enum):
 
     TOO_LARGE = auto()
     NO_ROOM = auto()
+
+
+class Room(Protocol):
+    """Where the bytes of bodies count."""
+
+    def take(self, size: int) -> bool:
+        """Take room for `size` more bytes; False when there is none, and then nothing was taken."""
+
+    def give_back(self, size: int) -> None:
+        """Return room that was taken."""
 
 
 class BodyRoom:
@@ -42,6 +54,54 @@ class BodyRoom:
         self.held -= size
 
 
+class SharedRoom:
+    """A room of which nobody gets more than `each`: who holds bodies back shuts out nobody but himself."""
+
+    def __init__(self, limit: int, each: int) -> None:
+        self.held: Counter[str] = Counter()
+        self._room = BodyRoom(limit)
+        self._each = each
+
+    def __repr__(self) -> str:
+        return f"<SharedRoom {self._room.held}/{self._room.limit} by {len(self.held)}>"
+
+    def of(self, name: str) -> "Share":
+        """Return the room that one of them has."""
+        return Share(self, name)
+
+    def take(self, name: str, size: int) -> bool:
+        """Take room for somebody; False when his share or the whole is used up."""
+        if self.held[name] + size > self._each or not self._room.take(size):
+            return False
+        self.held[name] += size
+        return True
+
+    def give_back(self, name: str, size: int) -> None:
+        """Return room that somebody took."""
+        self._room.give_back(size)
+        self.held[name] -= size
+        if not self.held[name]:
+            del self.held[name]
+
+
+class Share:
+    """What one of those has who share a room (a `Room`)."""
+
+    __slots__ = ("_name", "_shared")
+
+    def __init__(self, shared: SharedRoom, name: str) -> None:
+        self._shared = shared
+        self._name = name
+
+    def take(self, size: int) -> bool:
+        """As Room."""
+        return self._shared.take(self._name, size)
+
+    def give_back(self, size: int) -> None:
+        """As Room."""
+        self._shared.give_back(self._name, size)
+
+
 class CollectedBody:
     """The receiver of one exchange: `return CollectedBody(...).begin()` in `Application.begin`.
 
@@ -49,7 +109,7 @@ class CollectedBody:
     answer is not finished; after `refused` nothing comes any more.
     """
 
-    __slots__ = ("_done", "_exchange", "_gone", "_is_over", "_limit", "_pieces", "_refused", "_room", "size")
+    __slots__ = ("_body", "_done", "_exchange", "_gone", "_is_over", "_limit", "_refused", "_room", "size")
 
     def __init__(
         self,
@@ -59,7 +119,7 @@ class CollectedBody:
         refused: Callable[[Refusal], None],
         *,
         gone: Callable[[], None] = lambda: None,
-        room: BodyRoom | None = None,
+        room: Room | None = None,
     ) -> None:
         """Nothing is called before `begin`.
 
@@ -77,7 +137,7 @@ class CollectedBody:
         self._refused = refused
         self._gone = gone
         self._room = room
-        self._pieces: list[bytes] = []
+        self._body = bytearray()  # not a list of pieces: those of two bytes would cost forty each
         self._is_over = False  # done or refused
         self.size = 0
 
@@ -90,7 +150,7 @@ class CollectedBody:
 
     def release(self) -> None:
         """Give the room back: the body has left our memory. Harmless when repeated."""
-        self._pieces.clear()
+        self._body.clear()
         if self._room is not None:
             self._room.give_back(self.size)
         self.size = 0
@@ -105,7 +165,7 @@ class CollectedBody:
             self._refuse(Refusal.NO_ROOM)
         else:
             self.size += len(data)
-            self._pieces.append(data)
+            self._body += data
 
     def on_body_end(self, trailers: Headers) -> None:
         """Hand the body over."""
@@ -113,8 +173,8 @@ class CollectedBody:
         if self._is_over:
             return
         self._is_over = True
-        body = b"".join(self._pieces)
-        self._pieces.clear()
+        body = bytes(self._body)
+        self._body.clear()
         self._done(body)
 
     def on_writable(self) -> None:

@@ -27,7 +27,7 @@ from gateway.errors import (
 from gateway.events.intake import MAX_BODY_BYTES, Arrival, Intake, Verdict
 from gateway.outcomes import OutcomeLog
 from gateway.triggers import HookEntry
-from http1.collecting import BodyRoom, CollectedBody, Refusal
+from http1.collecting import CollectedBody, Refusal, SharedRoom
 from http1.exchange import Exchange, ExchangeReceiver
 from http1.messages import NO_BODY
 
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 PREFIX: Final = b"/hooks/"
 ROOM_BYTES: Final = 32 << 20
+CONNECTION_BYTES: Final = ROOM_BYTES // 2
+"""What webhooks of one Jira may take of that: who knows one id must not shut out the others."""
 NO_CONTENT: Final = 204
 
 # Jira up to 9 adds user_id and user_key to the address, after `?` or, where it thinks that there is a query, after `&`.
@@ -57,7 +59,7 @@ class HookDoor:
         self._intake = intake
         self._outcomes = outcomes
         self._clock = clock
-        self._room = BodyRoom(ROOM_BYTES)
+        self._room = SharedRoom(ROOM_BYTES, CONNECTION_BYTES)
 
     def __repr__(self) -> str:
         return f"<HookDoor {self._room!r}>"
@@ -95,7 +97,7 @@ class HookDoor:
         def refused(refusal: Refusal) -> None:
             self._refuse(exchange, request_id, *_REFUSALS[refusal])
 
-        collected = CollectedBody(exchange, MAX_BODY_BYTES, done, refused, room=self._room)
+        collected = CollectedBody(exchange, MAX_BODY_BYTES, done, refused, room=self._room.of(hook.connection))
         return collected
 
     def _accept(self, exchange: Exchange, request_id: str, seconds: float) -> None:

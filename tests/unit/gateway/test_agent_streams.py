@@ -1,12 +1,21 @@
 """What agents bring: whose it is, what is refused, and that nothing is said to be stored before it is."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.agent_streams import LATER, MAX_EVENT_BYTES, ROOM_BYTES, STORED, AgentStreams
+from gateway.agent_streams import (
+    AGENT_BYTES,
+    BODY_SECONDS,
+    LATER,
+    MAX_EVENT_BYTES,
+    SLOWEST_LINE,
+    STORED,
+    AgentStreams,
+)
 from gateway.store import Cause, Way
+from http1.sweep import Sweeper
 from tests.support.subscriptions import NOW, make_directory, make_hook
 from tests.support.tunnel_pair import Pair, Recorder
 from tunnel.errors import ErrorCode, Progress
@@ -37,19 +46,24 @@ class FakeDesk:
 class World:
     def __init__(self, agent="headquarters"):
         self.desk = FakeDesk()
-        self.streams = AgentStreams(lambda: NOW)
+        self.sweeper = Sweeper()
+        self.streams = AgentStreams(lambda: NOW, self.sweeper)
         self.streams.desk = self.desk
-        self.pair = Pair()
-        self.pair.gateway.accept = self.streams.of(agent)
+        self.pair = self.connect(agent)
 
-    def post(self, target=f"/v1/events/{HASH}", body=b"{}", meta=META, method=b"POST", size=None):
-        receiver = Recorder()
+    def connect(self, agent):
+        pair = Pair()
+        pair.gateway.accept = self.streams.of(agent)
+        return pair
+
+    def post(self, target=f"/v1/events/{HASH}", body=b"{}", meta=META, method=b"POST", size=None, pair=None):
+        receiver, pair = Recorder(), pair or self.pair
         size = (len(body) if body else NO_BODY) if size is None else size
         head = RequestHead(method, target.encode(), [], size, meta=dict(meta))
-        receiver.stream = self.pair.agent.open_stream(head, receiver)
+        receiver.stream = pair.agent.open_stream(head, receiver)
         if body:
-            receiver.stream.send_data(body, end=True)
-        self.pair.settle()
+            receiver.stream.send_data(body, end=size == len(body))
+        pair.settle()
         return receiver
 
 
@@ -104,16 +118,43 @@ def test_a_hook_counts_only_for_the_agent_of_its_connection():
     assert world.desk.events == []
 
 
-def test_all_agents_share_a_bound_and_what_does_not_fit_comes_later():
+def test_an_agent_has_a_share_of_the_room_and_what_does_not_fit_comes_later():
     world = World()
-    fitting = ROOM_BYTES // MAX_EVENT_BYTES
-    held = [world.post(size=MAX_EVENT_BYTES, body=b"") for _ in range(fitting)]
-    assert [status(receiver) for receiver in held] == [None] * fitting
-    assert status(world.post(size=MAX_EVENT_BYTES, body=b"")) == LATER
+    held = [world.post(size=MAX_EVENT_BYTES, body=b""), world.post(size=AGENT_BYTES - MAX_EVENT_BYTES, body=b"")]
+    assert [status(receiver) for receiver in held] == [None, None]
+    assert status(world.post()) == LATER
 
     held[0].stream.reset(ErrorCode.CANCEL, Progress.SENT)
     world.pair.settle()
     assert status(world.post(size=MAX_EVENT_BYTES, body=b"")) is None
+
+
+def test_an_agent_that_holds_bodies_back_does_not_shut_out_the_others():
+    world = World(agent="branch")
+    world.desk.hook_of = lambda agent, id_hash: world.desk.subscriptions.hook(id_hash)
+    for _ in range(10):
+        world.post(size=MAX_EVENT_BYTES, body=b"")
+    world.post(pair=world.connect("headquarters"))
+    assert len(world.desk.events) == 1
+
+
+def test_a_body_that_does_not_come_in_time_gives_its_room_back():
+    world = World()
+    receiver = world.post(size=AGENT_BYTES // 2, body=b"a beginning")
+    world.sweeper.sweep(world.sweeper.now + BODY_SECONDS + AGENT_BYTES / SLOWEST_LINE)
+    world.pair.settle()
+    assert receiver.calls[-1][:2] == ("reset", ErrorCode.DEADLINE)
+    assert (len(world.sweeper), world.pair.gateway.streams) == (0, 0)
+    assert "0/" in repr(world.streams)
+
+
+def test_a_whole_body_has_no_deadline():
+    world = World()
+    receiver = world.post()
+    assert len(world.sweeper) == 0
+    world.desk.events[0][-1](STORED)
+    world.pair.settle()
+    assert status(receiver) == 204
 
 
 def test_before_anybody_can_take_it_an_agent_keeps_it():
@@ -154,6 +195,16 @@ def test_jiras_own_outage_is_a_gap_on_both_ways():
     body = json.dumps({"from": NOW_MS - 9, "to": NOW_MS, "cause": "jira"}).encode()
     world.post("/v1/gaps", body, {b"event-id": b"cd" * 16, b"sent-at": b"%d" % NOW_MS})
     assert world.desk.gaps[0][1].way is None
+
+
+@pytest.mark.parametrize("sent", [0, 1, NOW_MS - 90_000, 99_999_999_999_999])
+def test_however_wrong_a_clock_is_its_gap_is_as_long_as_it_was_and_over(sent):
+    world = World()
+    body = json.dumps({"from": NOW_MS - 60_000, "to": NOW_MS, "cause": "agent"}).encode()
+    world.post("/v1/gaps", body, {b"event-id": b"cd" * 16, b"sent-at": b"%d" % sent})
+    gap = world.desk.gaps[0][1]
+    assert gap.to_at <= NOW
+    assert gap.from_at <= gap.to_at - timedelta(seconds=60) or gap.from_at == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

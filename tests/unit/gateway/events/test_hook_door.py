@@ -5,7 +5,7 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.events.hook_door import ROOM_BYTES, HookDoor
+from gateway.events.hook_door import CONNECTION_BYTES, HookDoor
 from gateway.events.intake import MAX_BODY_BYTES, Verdict
 from gateway.outcomes import OutcomeLog
 from http1.messages import NO_BODY
@@ -130,22 +130,33 @@ def test_one_that_is_too_large_is_refused(door, intake):
     assert (exchange.status, error(exchange)) == (413, "body_too_large")
 
 
-def test_all_that_are_under_way_share_a_bound(door, intake):
-    started = []
-    for _ in range(ROOM_BYTES // MAX_BODY_BYTES):
-        exchange = FakeExchange(b"POST", TARGET, [], body=MAX_BODY_BYTES)
-        receiver = door.begin(exchange, "r-1")
-        receiver.on_body(b"x" * MAX_BODY_BYTES)
-        started.append((exchange, receiver))
-    late = FakeExchange(b"POST", TARGET, [], body=MAX_BODY_BYTES)
-    receiver = door.begin(late, "r-2")
-    receiver.on_body(b"x" * MAX_BODY_BYTES)
+def begin(door, size, hook_id=HOOK_ID):
+    exchange = FakeExchange(b"POST", b"/hooks/" + hook_id.encode(), [], body=size)
+    receiver = door.begin(exchange, "r-1")
+    receiver.on_body(b"x" * size)
+    return exchange, receiver
+
+
+def test_all_webhooks_of_a_jira_that_are_under_way_share_a_bound(door, intake):
+    first, second = MAX_BODY_BYTES, CONNECTION_BYTES - MAX_BODY_BYTES
+    started = [begin(door, first), begin(door, second)]
+    late, _ = begin(door, 1)
     assert (late.status, error(late)) == (503, "overloaded")
 
     for _, receiver in started:
         receiver.on_body_end([])
     assert len(intake.taken) == len(started)
     assert post(door).status == 204
+
+
+def test_a_jira_that_holds_webhooks_back_does_not_shut_out_the_others(door, intake):
+    other = make_hook(2, hook_id="o" * 43, connection="plant")
+    intake.subscriptions = make_directory(make_hook(), other).subscriptions
+    for _ in range(10):
+        begin(door, MAX_BODY_BYTES)
+    exchange, receiver = begin(door, MAX_BODY_BYTES, "o" * 43)
+    receiver.on_body_end([])
+    assert exchange.status == 204
 
 
 def test_the_id_is_in_no_log(door, intake):
