@@ -106,3 +106,14 @@ def test_our_own_answers_are_remembered_wherever_they_were_given():
     assert (refused.path, refused.status) == ("/x", 401)
     assert "canary" not in str(refused)
     assert len(outcomes.recent) == 2, "a stranger fills no memory"
+
+
+@pytest.mark.parametrize("before", [b"", b"/jira/hq", b"http://gateway.example", b"/"])
+def test_no_log_has_the_id_of_a_hook_whatever_is_wrong_with_the_request(before):
+    outcomes = OutcomeLog()
+    request = RequestHead(b"POST", before + b"/hooks/" + CANARY + b"&user_id=ines", [], NO_BODY)
+    with capture_logs() as lines:
+        outcomes.refused("192.0.2.7", request, Problem(UNAUTHENTICATED, "because"), "r-1", caller="ci")
+    [line] = lines
+    assert line["path"] == (before + b"/hooks/").decode()
+    assert CANARY.decode() not in str(lines)
