@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from gateway.store import Delivery, Event
+from jira_api.events.fields import is_dense
 
 GAP: Final = "gap"
 """The type of the event that tells of webhooks that may have been lost."""
@@ -59,7 +60,9 @@ def _payload(body: bytes) -> bytes:
 
 
 def _is_json(body: bytes) -> bool:
-    """Say whether these bytes are JSON in UTF-8 (RFC 8259): what may stand inside of another document."""
+    """Say whether these bytes are JSON in UTF-8 (RFC 8259) that may be looked at: it can stand in another document."""
+    if is_dense(body):
+        return False
     try:
         from_json(body, allow_inf_nan=False)
     except ValueError:  # some of what it refuses is JSON: lone surrogates, and nesting below its own limit

@@ -21,7 +21,7 @@ from jira_api.events.fields import load_json
 from jira_api.events.requesting import JiraRequest, get
 from jira_api.events.times import parse_moment
 from jira_api.logins import ADVICE, BY_SLUG, LoginVerdict
-from jira_api.server_info import InvalidServerInfo, ServerInfo, parse_server_info
+from jira_api.server_info import MAX_SERVER_INFO_BYTES, InvalidServerInfo, ServerInfo, parse_server_info
 from tunnel.heads import Pairs
 
 MAX_ANSWER_BYTES: Final = 16 << 20
@@ -138,7 +138,7 @@ class JiraClient:
 
     async def _server(self, clock: Callable[[], datetime]) -> Server:
         asked_at = clock()
-        answer = await self.send(_SERVER_INFO)
+        answer = await self.send(_SERVER_INFO, max_bytes=MAX_SERVER_INFO_BYTES)
         now = asked_at + (clock() - asked_at) / 2
         info = parse_server_info(answer.body)
         told = parse_moment(load_json(answer.body).get("serverTime")) or _date(answer.headers)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jira_api.events import fields
-from jira_api.events.fields import actor, event_name, identifier, label, line, load_json, member, members
+from jira_api.events.fields import MAX_VALUES, actor, event_name, identifier, label, line, load_json, member, members
 
 
 @pytest.mark.parametrize(("value", "text"), [("10042", "10042"), (10042, "10042"), (0, "0"), ("OPS-1", "OPS-1")])
@@ -65,3 +65,19 @@ def test_what_is_written_is_ascii_that_reads_back():
     value = {"a": "Inés \ud800 \U0001f600", "b": [1, None]}
     assert fields.dump_json(value).isascii()
     assert json.loads(fields.dump_json(value)) == value
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'"x"'])
+def test_a_body_that_is_nothing_but_values_is_not_read(value):
+    dense = b"[" + b",".join([value] * (MAX_VALUES + 1)) + b"]"
+    with pytest.raises(ValueError, match="too many values"):
+        load_json(dense)
+
+
+def test_ten_megabytes_of_issues_and_of_prose_are_read():
+    prose = "As far as I can see, nobody has looked at the pump since. "
+    issue = {"id": "10042", "self": "http://jira.test/rest/api/2/issue/10042", "fields": {"description": prose * 4}}
+    listed = json.dumps([issue] * 34_000).encode()
+    assert len(listed) > 10 << 20
+    assert len(load_json(listed)) == 34_000
+    assert load_json(json.dumps(prose * 180_000).encode()) == prose * 180_000

@@ -78,6 +78,7 @@ def test_the_id_is_the_same_each_time_and_another_for_another_trigger_connection
         (b'"\xff"', '"�"'),
         ("[1]".encode("utf-16"), "[1]".encode("utf-16").decode(errors="replace")),
         (b"[" * 200_000, "[" * 200_000),
+        (b"[0" + b",0" * 400_000 + b"]", "[0" + ",0" * 400_000 + "]"),  # more values than anybody should look at
     ],
 )
 def test_json_goes_in_as_it_is_and_everything_else_as_a_string(body, payload):
