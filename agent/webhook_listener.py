@@ -24,7 +24,7 @@ from runtime.configuration import ConfigurationError, cannot_bind
 log = structlog.get_logger()
 
 # Jira posts from few places with few senders each (docs/facts.md J7); somebody else's sockets must not crowd it out.
-LIMITS: Final = Limits(body_idle_seconds=15.0, max_connections=256)
+LIMITS: Final = Limits(body_idle_seconds=15.0, max_connections=256, idle_give_way=True)
 HANDSHAKE_SECONDS: Final = 10.0
 BACKLOG: Final = 256
 SETTLE_SECONDS: Final = 2.0

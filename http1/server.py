@@ -55,7 +55,7 @@ class ServerProtocol(asyncio.Protocol):
         self._sockets = sockets if sockets is not None else OpenSockets()
         self._loop = asyncio.get_running_loop()
         self._parser = RequestParser(self, limits.request)
-        self._peer = ""
+        self.peer = ""
         self._phase = Phase.SERVING
         self._exchange: Exchange | None = None  # until its request is complete and its answer is over
         self._receiver: ExchangeReceiver | None = None  # until the answer is over
@@ -76,12 +76,12 @@ class ServerProtocol(asyncio.Protocol):
         """Take the socket, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         self._outbox = Outbox(self._loop, self._transport)
-        if not self._sockets.admit(self, self._limits.max_connections):
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        if not self._sockets.admit(self, self._limits):
             self._phase = Phase.CLOSING
             self._transport.abort()
             return
-        peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._sweeper.add(self)
         self.deadline = self._sweeper.now + self._limits.header_seconds
@@ -89,7 +89,7 @@ class ServerProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The socket is gone, whoever closed it."""
         self._phase = Phase.CLOSING
-        self._sockets.open.discard(self)
+        self._sockets.open.pop(self, None)
         self._sweeper.discard(self)
         self._outbox.clear()
         self._hang_up()
@@ -131,7 +131,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def on_head(self, head: RequestHead) -> None:
         """Begin an exchange."""
-        exchange = Exchange(self, head, self._peer, self._loop.time())
+        exchange = Exchange(self, head, self.peer, self._loop.time())
         exchange.writable = self._writable
         self._exchange = exchange
         self._leave_due = head.expect_continue
@@ -233,6 +233,12 @@ class ServerProtocol(asyncio.Protocol):
         if self._exchange is None and not self._parser.has_begun:
             self._close()
 
+    def give_way(self) -> bool:
+        """Close now unless a request is being answered, and say so."""
+        if self._exchange is None:
+            self._transport.abort()
+        return self._exchange is None
+
     def abort(self) -> None:
         """Close now, whatever is under way."""
         self._transport.abort()
@@ -324,7 +330,7 @@ class ServerProtocol(asyncio.Protocol):
         if exchange is not None and exchange.responded:
             self._reset()
             return
-        status, headers, body = self._application.reject(self._peer, rejected, rejected.request)
+        status, headers, body = self._application.reject(self.peer, rejected, rejected.request)
         framing = [b"Content-Length: %d" % len(body), b"Connection: close"]
         is_head = rejected.request is not None and rejected.request.method == b"HEAD"
         self._outbox.send([encode_response(status, headers, framing), b"" if is_head else body])

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import ssl
 import time
+from contextlib import AsyncExitStack
 from hashlib import sha256
 
 import pytest
@@ -13,6 +14,7 @@ import structlog
 from agent import event_courier, gap_watch, secret_files, spool_file
 from agent.app import Agent
 from agent.spool_file import SpoolFile
+from agent.webhook_listener import LIMITS
 from runtime.exits import CommandFailed
 from tests.support.agent_identity import make_authority, write_server
 from tests.support.fake_jira import FakeJira
@@ -369,6 +371,18 @@ async def test_a_webhook_that_is_in_hand_when_the_agent_stops_is_answered(tmp_pa
             stopped.append(True)
         writer.close()
         assert posted.result()[0] == 204
+
+
+async def test_who_holds_all_sockets_does_not_keep_jira_out(tmp_path, gateway, jira):
+    async with running(listening(tmp_path, gateway, jira)) as agent, AsyncExitStack() as held:
+        webhooks = await ready(agent)
+        host, port = webhooks.address.host, webhooks.address.port
+        for number in range(LIMITS.max_connections):
+            stranger = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))
+            held.callback(lambda pair: pair[1].transport.abort(), stranger)
+            stranger[1].write(b"POST /hooks/" if number % 2 else b"")
+        await until(lambda: len(webhooks._listener._sockets.open) == LIMITS.max_connections)
+        assert (await post(webhooks))[0] == 204
 
 
 async def test_the_listener_is_there_although_jira_and_the_gateway_are_not(tmp_path, gateway, jira):
