@@ -99,9 +99,14 @@ class _Sight:
         return None if row.hook is None or row.kind is Kind.POLLED else self.hooks.get(row.hook)
 
     def _problem(self, row: Trigger) -> str | None:
+        """Return what a person should look at first."""
+        if row.kind is None:
+            return row.note
         mark = self.watermarks.get(_watermark_name(row))
-        state = None if row.hook is None or row.kind is Kind.POLLED else self.states.get(row.hook)
-        return (state.problem if state else None) or (mark.problem if mark else None)
+        hook = self._hook(row)
+        state = None if hook is None else self.states.get(hook.id)
+        refused = None if state is None else _refused(state)
+        return (state.problem if state else None) or refused or (mark.problem if mark else None)
 
     def _hook_row(self, row: Trigger) -> dict[str, Any] | None:
         hook = self._hook(row)
@@ -115,6 +120,13 @@ class _Sight:
     def _watermark_row(self, row: Trigger) -> dict[str, Any] | None:
         mark = self.watermarks.get(_watermark_name(row))
         return None if mark is None else {"until": mark.until, "looked_at": mark.looked_at, "problem": mark.problem}
+
+
+def _refused(state: HookState) -> str | None:
+    """Return why webhooks of a hook are refused, when the last one was."""
+    if state.refused_at is None or (state.last_event_at is not None and state.last_event_at > state.refused_at):
+        return None
+    return f"a webhook was refused: {state.refused}"
 
 
 def _gap(gap: Gap) -> dict[str, Any]:
