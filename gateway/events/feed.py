@@ -6,7 +6,7 @@ bytes that they hold together.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -19,6 +19,11 @@ MAX_PAGE_BYTES: Final = 4 << 20
 MIN_PAGE_BYTES: Final = 64 << 10
 SHARED_BYTES: Final = 32 << 20  # what all readers may hold together, but for single events that are larger
 READ_SECONDS: Final = 30.0
+MAX_OF_ONE: Final = 128  # readers with one token: half of all that there may be (gateway.local_relay)
+
+
+class TooManyReaders(Exception):
+    """Whoever wants to read has as many readers as one may have."""
 
 
 class Feed:
@@ -29,6 +34,7 @@ class Feed:
         self._log = log
         self._readers: defaultdict[int, set[Reader]] = defaultdict(set)
         self._count = 0
+        self._by_name: Counter[str] = Counter()
         self._turn = asyncio.Semaphore(1)
 
     def __repr__(self) -> str:
@@ -62,15 +68,21 @@ class Feed:
                 reader.news.set()
 
     @contextmanager
-    def reading(self, trigger: int) -> Iterator["Reader"]:
-        """Read one trigger's deliveries for as long as the block."""
+    def reading(self, trigger: int, name: str) -> Iterator["Reader"]:
+        """Read one trigger's deliveries for as long as the block; `name` says who reads. Raises TooManyReaders."""
+        if self._by_name[name] >= MAX_OF_ONE:
+            raise TooManyReaders
         reader = Reader(self, trigger)
+        self._by_name[name] += 1
         self._readers[trigger].add(reader)
         self._count += 1
         try:
             yield reader
         finally:
             self._count -= 1
+            self._by_name[name] -= 1
+            if not self._by_name[name]:
+                del self._by_name[name]
             self._readers[trigger].discard(reader)
             if not self._readers[trigger]:
                 del self._readers[trigger]

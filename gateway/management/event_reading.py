@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from gateway.errors import BAD_REQUEST, UNAUTHENTICATED
+from gateway.errors import BAD_REQUEST, OVERLOADED, UNAUTHENTICATED
 from gateway.events.envelope import compose
-from gateway.events.feed import Reader
+from gateway.events.feed import Reader, TooManyReaders
 from gateway.management.office import Visit
 from gateway.management.problems import declined
 from gateway.management.trigger_models import EventQuery
@@ -36,11 +36,14 @@ RETRY_MS: Final = 1000
 async def read(visit: Visit) -> web.StreamResponse:
     """Answer with events: in one page, or as a stream when that is what the request accepts."""
     trigger = _trigger(visit)
-    with visit.office.feed.reading(trigger.id) as reader:
-        reading = Reading(visit, trigger, reader)
-        if _wants_stream(visit.request):
-            return await reading.stream(_last_event_id(visit.request))
-        return await reading.page()
+    try:
+        with visit.office.feed.reading(trigger.id, visit.grant.name) as reader:
+            reading = Reading(visit, trigger, reader)
+            if _wants_stream(visit.request):
+                return await reading.stream(_last_event_id(visit.request))
+            return await reading.page()
+    except TooManyReaders:
+        raise declined(OVERLOADED, "This token reads events as often at once as one token may; try again.") from None
 
 
 class Reading:

@@ -9,7 +9,8 @@ from time import monotonic
 import pytest
 import pytest_asyncio
 
-from gateway import app, local_relay
+from gateway import app
+from gateway.events.feed import MAX_OF_ONE
 from gateway.management import event_reading
 from gateway.management.office import Office
 from gateway.store import NewEvent, Scope, Settled, State
@@ -504,20 +505,24 @@ async def test_a_reader_that_takes_nothing_does_not_make_the_gateway_hold_its_ev
 async def test_readers_have_a_bound_of_their_own(world, monkeypatch):
     monkeypatch.setattr(event_reading, "CHECK_SECONDS", 0.1)
     await world.trigger("crowded")
-    reader = await world.program("hq")
+    readers = [await world.program("hq", name=f"reader{number}") for number in range(3)]
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         leave = asyncio.Event()
 
-        async def stay():
+        async def stay(reader):
             async with streaming(reader, "/triggers/crowded/events"):
                 await leave.wait()
 
-        for _ in range(local_relay.MAX_READERS):
-            tasks.create_task(stay())
-        await until(lambda: world.office.feed.readers == local_relay.MAX_READERS)
-        refused = await reader.ask("GET", "/triggers/crowded/events")
+        for reader in readers[:2]:
+            before = world.office.feed.readers
+            for _ in range(MAX_OF_ONE):
+                tasks.create_task(stay(reader))
+            await until(lambda: world.office.feed.readers >= before + MAX_OF_ONE)  # noqa: B023 - awaited at once
+            greedy = await reader.ask("GET", "/triggers/crowded/events")
+        refused = await readers[2].ask("GET", "/triggers/crowded/events")
         other = await world.admin.ask("GET", "/triggers/crowded")
         leave.set()
+    assert greedy.outcome == (503, "overloaded", "gateway", "no")
     assert refused.outcome == (503, "overloaded", "gateway", "no")
     assert other.status == 200
     await until(lambda: world.office.feed.readers == 0)

@@ -1,13 +1,14 @@
 """Who waits for a trigger's deliveries is woken by them, misses none, and holds up nobody."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from gateway.events import feed as feed_module
-from gateway.events.feed import MAX_PAGE_BYTES, MIN_PAGE_BYTES, Feed
+from gateway.events.feed import MAX_OF_ONE, MAX_PAGE_BYTES, MIN_PAGE_BYTES, Feed, TooManyReaders
 from gateway.store import Delivery, Event, State, StoreUnavailable
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -77,7 +78,7 @@ async def settled():
 async def test_what_is_there_is_answered_at_once(parts):
     log, feed, _ = parts
     log.add(delivery(1), delivery(2, trigger=2), delivery(3))
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         assert numbers(await reader.page(0, wait=LONG)) == [1, 3]
         assert numbers(await reader.page(1, wait=LONG)) == [3]
         assert numbers(await reader.page(0, limit=1)) == [1]
@@ -85,14 +86,14 @@ async def test_what_is_there_is_answered_at_once(parts):
 
 async def test_nothing_is_answered_when_the_time_is_over(parts):
     _, feed, _ = parts
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         assert await reader.page(0) == []
         assert await reader.page(0, wait=0.001) == []
 
 
 async def test_a_new_delivery_wakes_those_who_wait_for_its_trigger_only(parts):
     log, feed, tasks = parts
-    with feed.reading(1) as mine, feed.reading(1) as twin, feed.reading(2) as other:
+    with feed.reading(1, "ci") as mine, feed.reading(1, "ci") as twin, feed.reading(2, "ci") as other:
         waits = [tasks.create_task(reader.page(0, wait=LONG)) for reader in (mine, twin, other)]
         await settled()
         reads = log.reads
@@ -108,13 +109,13 @@ async def test_a_new_delivery_wakes_those_who_wait_for_its_trigger_only(parts):
 async def test_what_is_stored_during_a_look_is_not_missed(parts):
     log, feed, _ = parts
     log.meanwhile = delivery(5)
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         assert numbers(await reader.page(0, wait=LONG)) == [5]
 
 
 async def test_who_waits_in_turns_does_not_ask_the_store_each_time(parts):
     log, feed, _ = parts
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         for _ in range(5):
             assert await reader.page(0) == []
         assert log.reads == 1
@@ -124,7 +125,7 @@ async def test_who_waits_in_turns_does_not_ask_the_store_each_time(parts):
 
 async def test_after_a_failed_look_the_next_one_asks_again(parts):
     log, feed, _ = parts
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         await reader.page(0)
         log.problem = StoreUnavailable("gateway.db", "disk full")
         log.add(delivery(4))
@@ -137,7 +138,7 @@ async def test_after_a_failed_look_the_next_one_asks_again(parts):
 async def test_a_state_that_comes_later_is_found_by_the_next_look(parts):
     log, feed, _ = parts
     log.add(delivery(1, state=State.PENDING))
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         assert await reader.page(0, states={State.DEAD}) == []
         log.rows[0] = delivery(1, state=State.DEAD)
         assert numbers(await reader.page(0, states={State.DEAD})) == [1]
@@ -148,7 +149,7 @@ async def test_readers_look_one_after_the_other(parts):
     log.add(delivery(1))
 
     async def read():
-        with feed.reading(1) as reader:
+        with feed.reading(1, "ci") as reader:
             return numbers(await reader.page(0))
 
     many = [tasks.create_task(read()) for _ in range(20)]
@@ -160,17 +161,17 @@ async def test_a_look_that_takes_too_long_is_given_up(parts, monkeypatch):
     _, feed, _ = parts
     monkeypatch.setattr(feed_module, "READ_SECONDS", 0.001)
     await feed._turn.acquire()
-    with feed.reading(1) as reader, pytest.raises(TimeoutError):
+    with feed.reading(1, "ci") as reader, pytest.raises(TimeoutError):
         await reader.page(0)
     feed._turn.release()
 
 
 async def test_pages_are_smaller_while_many_read(parts):
     log, feed, _ = parts
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         await reader.page(0)
         assert log.max_bytes == MAX_PAGE_BYTES
-        with feed.reading(2) as other:
+        with feed.reading(2, "ci") as other:
             feed._count += 30
             await other.page(0)
             assert log.max_bytes == 1 << 20
@@ -181,7 +182,7 @@ async def test_pages_are_smaller_while_many_read(parts):
 
 async def test_when_it_closes_everybody_goes_home_with_nothing(parts):
     log, feed, tasks = parts
-    with feed.reading(1) as reader:
+    with feed.reading(1, "ci") as reader:
         waiting = tasks.create_task(reader.page(0, wait=LONG))
         await settled()
         feed.close()
@@ -192,7 +193,7 @@ async def test_when_it_closes_everybody_goes_home_with_nothing(parts):
 
 async def test_who_has_left_is_forgotten(parts):
     _, feed, _ = parts
-    with feed.reading(1), feed.reading(1):
+    with feed.reading(1, "ci"), feed.reading(1, "ci"):
         assert feed.readers == 2
     assert feed.readers == 0
     assert not feed._readers
@@ -208,3 +209,16 @@ async def test_its_end_closes_it_and_it_hears_no_more():
         running.cancel()
     assert log.listeners == []
     assert feed.is_closed
+
+
+async def test_one_who_reads_often_leaves_room_for_the_others(parts):
+    _, feed, _ = parts
+    with ExitStack() as readers:
+        for _ in range(MAX_OF_ONE):
+            readers.enter_context(feed.reading(1, "greedy"))
+        with pytest.raises(TooManyReaders):
+            readers.enter_context(feed.reading(1, "greedy"))
+        with feed.reading(1, "other") as reader:
+            assert await reader.page(0) == []
+    with feed.reading(1, "greedy") as reader:
+        assert await reader.page(0) == []
