@@ -4,10 +4,12 @@ The near host has three addresses on one interface and runs the gateway and an a
 a doorman that closes every connection of another address. Everything happens in namespaces of this test's own.
 """
 
+import json
 import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +21,7 @@ from tests.support.stack import PROJECT, Stack, page, wait_until
 
 DEFAULT, GATEWAY, AGENT = "198.51.100.10", "198.51.100.11", "198.51.100.12"
 FAR = "198.51.100.1"
-DIRECT_PORT, AGENT_PORT, ECHO_PORT = 20080, 20081, 20090
+DIRECT_PORT, AGENT_PORT, SUBSCRIBER_PORT, ECHO_PORT = 20080, 20081, 20082, 20090
 ECHO = f"http://{FAR}:{ECHO_PORT}/"
 EGRESS = {"JIRA_GATEWAY_EGRESS_IP": GATEWAY, "JIRA_GATEWAY_ALLOW_NETWORKS": "198.51.100.0/24"}
 
@@ -38,12 +40,24 @@ def doorman(*words):
             process.kill()
 
 
+@contextmanager
+def subscriber():
+    """Run a subscriber until the end of the block, and yield its port."""
+    command = [sys.executable, "-m", "tests.support.subscriber"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield urlsplit(json.loads(process.stdout.readline())["url"]).port
+        finally:
+            process.kill()
+
+
 class Far:
-    """The far host: a Jira with one door for the gateway and one for the agent, and an echo service."""
+    """The far host: a Jira with one door for the gateway and one for the agent, a subscriber, and an echo service."""
 
     def __init__(self, folder, near):
         self.near = near
-        self._doors = {DIRECT_PORT: folder / "direct.log", AGENT_PORT: folder / "agent.log"}
+        names = {DIRECT_PORT: "direct", AGENT_PORT: "agent", SUBSCRIBER_PORT: "subscriber"}
+        self._doors = {port: folder / f"{name}.log" for port, name in names.items()}
         for log in self._doors.values():
             log.touch()
 
@@ -53,6 +67,8 @@ class Far:
         for port, admitted in ((DIRECT_PORT, GATEWAY), (AGENT_PORT, AGENT)):
             stack.enter_context(doorman(port, jira.port, admitted, self._doors[port]))
         stack.enter_context(doorman(ECHO_PORT, "echo"))
+        port = stack.enter_context(subscriber())
+        stack.enter_context(doorman(SUBSCRIBER_PORT, port, GATEWAY, self._doors[SUBSCRIBER_PORT]))
 
     def seen(self, port):
         """Whether somebody has knocked since the last time."""
@@ -81,7 +97,7 @@ def far(tmp_path_factory):
 
 @pytest.fixture
 def near(far):
-    for port in (DIRECT_PORT, AGENT_PORT):
+    for port in (DIRECT_PORT, AGENT_PORT, SUBSCRIBER_PORT):
         far.peers(port)
     with inside(far.near):
         yield
@@ -117,6 +133,31 @@ def test_every_connection_to_jira_leaves_from_the_egress_address(far, near, tmp_
     peers = far.peers(DIRECT_PORT)
     assert len(peers) >= 2
     assert set(peers) == {GATEWAY}
+
+
+def test_webhooks_are_registered_and_events_delivered_from_the_egress_address(far, near, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("password-of-admin")
+    flags = ("--base-url", f"http://{FAR}:{DIRECT_PORT}/jira", "--username", "admin", "--secret-file", str(secret))
+    deliver_to = ("--deliver-to", f"http://{FAR}:{SUBSCRIBER_PORT}/hook")
+    public = {"JIRA_GATEWAY_PUBLIC_URL": "https://gateway.example.com"}  # where this Jira would post webhooks
+    with Stack(tmp_path / "stack", "", settings=EGRESS | public) as stack:
+        stack.start_gateway()
+        token = stack.connect("one", credentials="gateway", via="direct", flags=flags)
+        add = ("triggers", "add", "--connection", "one", "--events", "jira:issue_created", "--json")
+        registered = json.loads(stack.must(*add, "--name", "kept", "--kind", "registered", "--way", "internet"))
+        assert (registered["kind"], registered["problem"]) == ("registered", None)
+        polled = ("--kind", "polled", "--poll-interval", "1s")
+        assert json.loads(stack.must(*add, "--name", "sent", *polled, *deliver_to))["kind"] == "polled"
+        issue = {"fields": {"project": {"key": "OPS"}, "issuetype": {"name": "Task"}, "summary": "one address"}}
+        headers = [bearer(token), ("Content-Type", "application/json")]
+        created = ask(f"{stack.url}/jira/one", "POST", "/rest/api/2/issue", json.dumps(issue).encode(), headers)
+        assert created.status == 201
+        wait_until(
+            lambda: json.loads(stack.must("triggers", "show", "sent", "--json"))["counts"]["delivered"], "it came"
+        )
+    assert set(far.peers(SUBSCRIBER_PORT)) == {GATEWAY}
+    assert set(far.peers(DIRECT_PORT)) == {GATEWAY}
 
 
 def test_the_agents_source_address_is_the_one_that_jira_sees(far, near, tmp_path):
