@@ -37,6 +37,8 @@ class EventLog:
         self.store = store
         self.listeners: list[Callable[[Sequence[Delivery]], None]] = []  # hear of every new delivery
         self.stored = 0  # events since the start
+        self.stored_bytes = 0  # bytes of them
+        self.is_full = False  # more waits to be sent than may be kept: gateway.events.retention says so, nobody adds
         self.problem: str | None = None  # why nothing can be written, while that is so
         self._offered: list[tuple[NewEvent, Done]] = []
         self._offered_gaps: list[tuple[Sequence[Gap], Callable[[bool], None]]] = []
@@ -174,6 +176,7 @@ class EventLog:
 
     def _succeeded(self, offered: list[tuple[NewEvent, Done]], made: list[list[Delivery]]) -> None:
         self.stored += len(offered)
+        self.stored_bytes += sum(len(event.body) + OVERHEAD_BYTES for event, _ in offered)
         for (_, done), deliveries in zip(offered, made, strict=True):
             done(deliveries)
         fresh = [delivery for deliveries in made for delivery in deliveries]

@@ -60,7 +60,6 @@ class Intake:
         self._log = events
         self._links = links
         self._directory = directory
-        self.is_full = False  # more waits to be sent than may be kept (gateway.events.retention)
         self.received = 0
         self.duplicates = 0
         self.refused = 0
@@ -117,7 +116,7 @@ class Intake:
                 self._settle(is_new=is_new, is_whole=is_whole, done=done)
 
         for row in rows:
-            if self.is_full or not self._log.offer(row, written):
+            if self._log.is_full or not self._log.offer(row, written):
                 written(None)
 
     def _settle(self, *, is_new: bool, is_whole: bool, done: Callable[[Verdict], None]) -> None:

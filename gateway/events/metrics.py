@@ -30,9 +30,7 @@ def render_events(events: EventService) -> str:
         block("jira_gateway_webhooks_turned_away_total", "counter", "Webhooks without room.", {"": intake.turned_away}),
         block("jira_gateway_event_log_ok", "gauge", "Whether events can be written.", {"": float(log.problem is None)}),
         block("jira_gateway_events_bytes", "gauge", "Size of the events that are kept.", {"": events.retention.bytes}),
-        block(
-            "jira_gateway_events_full", "gauge", "Whether webhooks are refused for that.", {"": float(intake.is_full)}
-        ),
+        block("jira_gateway_events_full", "gauge", "Whether webhooks are refused for that.", {"": float(log.is_full)}),
         block("jira_gateway_deliveries", "gauge", "Deliveries by trigger and state.", deliveries),
         block("jira_gateway_deliveries_sent_total", "counter", "Deliveries that succeeded.", sent),
         block("jira_gateway_delivery_failures_total", "counter", "Attempts that failed.", failed),

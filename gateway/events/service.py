@@ -77,9 +77,7 @@ class EventService:
         links = Links(lambda: self.directory, around.registry, around.direct, around.public_url)
         self.intake = Intake(self.log, links, lambda: self.directory)
         self.door = HookDoor(self.intake, around.outcomes, clock)
-        self.retention = Retention(
-            around.events, self.intake, clock, days=settings.retention_days, max_bytes=settings.events_max_bytes
-        )
+        self.retention = Retention(self.log, clock, days=settings.retention_days, max_bytes=settings.events_max_bytes)
         self.subscribers = Subscribers(settings, around.dialer, around.deadlines, around.software)
         self.deliverer = Deliverer(self.log, self.subscribers, clock, random, self._disable, clock())
         self.feed = Feed(self.log)

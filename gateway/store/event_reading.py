@@ -61,7 +61,7 @@ def page(
 ) -> list[Delivery]:
     """See `EventStore.page`."""
     row = deliveries.c
-    query = select(row.number, events.c.size).join_from(deliveries, events, row.event == events.c.seq)
+    query = select(row.number, func.length(events.c.body)).join_from(deliveries, events, row.event == events.c.seq)
     query = query.where(row.trigger == trigger, row.number > after).order_by(row.number).limit(limit)
     if states:
         query = query.where(row.state.in_([state.value for state in states]))

@@ -17,6 +17,9 @@ from gateway.store.event_rows import Delivery, Event, Gap, NewEvent, Settled, St
 from gateway.store.event_tables import deliveries, events, gaps, hook_states, watermarks
 from gateway.store.tables import gateway
 
+ROW_BYTES = 512
+"""What a row counts in the size of an event, its own and those of its deliveries: many small ones fill a disk, too."""
+
 _ADD_EVENT = insert(events).on_conflict_do_nothing().returning(events.c.seq)
 _FIND_EVENT = select(events.c.seq, events.c.received_at, events.c.repaired).where(
     events.c.connection == bindparam("connection"),
@@ -73,7 +76,8 @@ def write(db: Connection, batch: Batch) -> list[list[Delivery]]:
 
 
 def _add_event(db: Connection, new: NewEvent) -> list[Delivery]:
-    seq = db.execute(_ADD_EVENT, _fields(new, _FIELDS) | {"size": len(new.body)}).scalar()
+    size = len(new.body) + ROW_BYTES * (1 + len(new.triggers))
+    seq = db.execute(_ADD_EVENT, _fields(new, _FIELDS) | {"size": size}).scalar()
     received_at, repaired = new.received_at, new.repaired
     if seq is None:
         known = {"connection": new.connection, "occurrence": new.occurrence, "type": new.type}

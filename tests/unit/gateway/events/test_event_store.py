@@ -7,7 +7,7 @@ import pytest
 
 from gateway.store import NewEvent, Settled, State
 from gateway.store.event_store import open_event_store
-from gateway.store.event_writing import Batch
+from gateway.store.event_writing import ROW_BYTES, Batch
 from tests.support.subscriptions import NOW
 
 LATER = NOW + timedelta(hours=1)
@@ -87,7 +87,7 @@ async def test_old_events_go_with_their_deliveries_whatever_became_of_them(store
     [young] = await add(store, 2)
     pruned = await store.prune(NOW - timedelta(days=30), 10**9)
 
-    assert (pruned.events, pruned.bytes_left, pruned.more) == (1, 10, False)
+    assert (pruned.events, pruned.bytes_left, pruned.more) == (1, 10 + 2 * ROW_BYTES, False)
     assert [row.number for row in await store.page(1, 0, limit=10)] == [young.number]
 
 
@@ -95,7 +95,7 @@ async def test_for_room_the_oldest_go_that_nobody_waits_for(store):
     one, two, three = await add(store, 1, 2, 3, size=1000)
     await settle(store, two)
     await settle(store, three)
-    pruned = await store.prune(NOW - timedelta(days=30), 2500)
+    pruned = await store.prune(NOW - timedelta(days=30), 2500 + 6 * ROW_BYTES)
 
     assert pruned.events == 1
     assert [row.number for row in await store.page(1, 0, limit=10)] == [one.number, three.number]
@@ -104,7 +104,15 @@ async def test_for_room_the_oldest_go_that_nobody_waits_for(store):
 async def test_what_is_to_be_sent_yet_never_goes_for_room(store):
     await add(store, 1, 2, 3, size=1000)
     pruned = await store.prune(NOW - timedelta(days=30), 100)
-    assert (pruned.events, pruned.bytes_left) == (0, 3000)
+    assert (pruned.events, pruned.bytes_left) == (0, 3000 + 6 * ROW_BYTES)
+
+
+async def test_events_without_a_body_take_room_too(store):
+    made = await add(store, *range(100), size=0)
+    for delivery in made:
+        await settle(store, delivery)
+    pruned = await store.prune(NOW - timedelta(days=30), 20 * ROW_BYTES)
+    assert (pruned.events, pruned.bytes_left) == (90, 20 * ROW_BYTES)
 
 
 async def test_numbers_are_never_used_again(store):

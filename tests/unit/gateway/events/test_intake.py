@@ -25,6 +25,7 @@ class FakeLog:
 
     def __init__(self):
         self.has_room = True
+        self.is_full = False
         self.offered = []
         self.news = []
 
@@ -101,7 +102,7 @@ def test_without_room_nothing_is_taken():
     world = World()
     world.log.has_room = False
     world.take()
-    world.log.has_room, world.intake.is_full = True, True
+    world.log.has_room, world.log.is_full = True, True
     world.take()
     assert world.verdicts == [Verdict.NO_ROOM, Verdict.NO_ROOM]
     assert world.log.offered == []

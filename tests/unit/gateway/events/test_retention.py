@@ -21,38 +21,53 @@ class FakeStore:
         return answer
 
 
-class FakeIntake:
+class FakeLog:
     is_full = False
+    stored_bytes = 0
+
+    def __init__(self, *answers):
+        self.store = FakeStore(*answers)
 
 
 def retention(*answers):
-    intake = FakeIntake()
-    return Retention(FakeStore(*answers), intake, lambda: NOW, days=30, max_bytes=1000), intake
+    events = FakeLog(*answers)
+    return Retention(events, lambda: NOW, days=30, max_bytes=1000), events
 
 
 async def test_it_asks_for_what_is_older_than_allowed():
-    keeper, _ = retention(Pruned(0, 10, more=False))
+    keeper, events = retention(Pruned(0, 10, more=False))
     assert await keeper.prune() is False
-    assert keeper._store.asked == [(NOW - timedelta(days=30), 1000)]
+    assert events.store.asked == [(NOW - timedelta(days=30), 1000)]
     assert keeper.bytes == 10
 
 
 async def test_it_goes_on_while_there_is_more():
-    keeper, intake = retention(Pruned(1000, 5000, more=True))
+    keeper, events = retention(Pruned(1000, 5000, more=True))
     assert await keeper.prune() is True
-    assert not intake.is_full
+    assert not events.is_full
 
 
-async def test_when_nothing_may_go_the_intake_is_full_until_there_is_room():
-    keeper, intake = retention(Pruned(0, 1001, more=False), Pruned(5, 900, more=False))
+async def test_when_nothing_may_go_the_log_is_full_until_there_is_room():
+    keeper, events = retention(Pruned(0, 1001, more=False), Pruned(5, 900, more=False))
     await keeper.prune()
-    assert intake.is_full
+    assert events.is_full
     await keeper.prune()
-    assert not intake.is_full
+    assert not events.is_full
 
 
 async def test_a_store_that_cannot_be_used_changes_nothing():
-    keeper, intake = retention(Pruned(0, 1001, more=False), StoreUnavailable("gateway.db", "locked"))
+    keeper, events = retention(Pruned(0, 1001, more=False), StoreUnavailable("gateway.db", "locked"))
     await keeper.prune()
     assert await keeper.prune() is False
-    assert intake.is_full
+    assert events.is_full
+
+
+async def test_a_flood_makes_it_look_sooner():
+    keeper, events = retention(Pruned(0, 10, more=False), Pruned(0, 10, more=False))
+    await keeper.prune()
+    events.stored_bytes = 20
+    assert not keeper.is_due
+    events.stored_bytes = 21
+    assert keeper.is_due
+    await keeper.prune()
+    assert not keeper.is_due
