@@ -55,7 +55,11 @@ _REFUSALS: Final[dict[Refusal, tuple[Slug, str]]] = {
 class HookDoor:
     """Serves PREFIX for the front door."""
 
-    def __init__(self, intake: Intake, outcomes: OutcomeLog, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, intake: Intake, outcomes: OutcomeLog, clock: Callable[[], datetime], lost: Callable[[str], None]
+    ) -> None:
+        """`lost` is told the connection of a webhook that is not kept although its hook is known."""
+        self._lost = lost
         self._intake = intake
         self._outcomes = outcomes
         self._clock = clock
@@ -80,9 +84,11 @@ class HookDoor:
         return None
 
     def _collect(self, exchange: Exchange, request_id: str, hook: HookEntry, query: bytes) -> CollectedBody:
-        started = perf_counter()
+        started, is_whole = perf_counter(), False
 
         def done(body: bytes) -> None:
+            nonlocal is_whole
+            is_whole = True
             headers = exchange.request.headers
             arrival = Arrival(hook, headers, query.decode("ascii"), body, self._clock())
             self._intake.take(arrival, judged)
@@ -92,12 +98,21 @@ class HookDoor:
             if verdict is Verdict.STORED:
                 self._accept(exchange, request_id, perf_counter() - started)
             else:
+                if verdict is Verdict.NO_ROOM:
+                    self._lost(hook.connection)
                 self._refuse(exchange, request_id, *_VERDICTS[verdict])
 
         def refused(refusal: Refusal) -> None:
+            self._lost(hook.connection)
             self._refuse(exchange, request_id, *_REFUSALS[refusal])
 
-        collected = CollectedBody(exchange, MAX_BODY_BYTES, done, refused, room=self._room.of(hook.connection))
+        def gone() -> None:
+            if not is_whole:
+                self._lost(hook.connection)
+
+        collected = CollectedBody(
+            exchange, MAX_BODY_BYTES, done, refused, gone=gone, room=self._room.of(hook.connection)
+        )
         return collected
 
     def _accept(self, exchange: Exchange, request_id: str, seconds: float) -> None:

@@ -1,7 +1,6 @@
 """The part of the gateway that is about events: builds its parts, runs them, and hands each change of the store on.
 
-Owns what is between the parts: hooks are announced to agents, what agents bring goes to the intake, and the moments at
-which this gateway lived are kept, because a webhook that came while it did not is lost.
+Owns what is between the parts: hooks are announced to agents, and what agents bring goes to the intake.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ from gateway.events.feed import Feed
 from gateway.events.hook_door import HookDoor
 from gateway.events.intake import Arrival, Intake, Verdict
 from gateway.events.links import Links
+from gateway.events.presence import Presence
 from gateway.events.registrar import Registrar
 from gateway.events.retention import Retention
 from gateway.events.subscribers import Subscribers
@@ -32,7 +32,7 @@ from gateway.outcomes import OutcomeLog
 from gateway.registry import AgentLink, Registry
 from gateway.sealing import SecretKey
 from gateway.settings import GatewaySettings
-from gateway.store import Cause, Gap, NotFound, State, Store, StoreError, Way
+from gateway.store import Gap, NotFound, State, Store, StoreError
 from gateway.store.event_store import EventStore
 from gateway.triggers import HookEntry
 from http1.sweep import Sweeper as Deadlines
@@ -40,7 +40,6 @@ from tunnel.heads import RequestHead
 
 log = structlog.get_logger()
 
-LIVE_SECONDS: Final = 2.0
 COUNT_SECONDS: Final = 15.0
 MAX_HOOKS: Final = 1000
 """Of one agent: what one SETTINGS frame holds (docs/protocol.md §11)."""
@@ -76,7 +75,8 @@ class EventService:
         self.log = EventLog(around.events)
         links = Links(lambda: self.directory, around.registry, around.direct, around.public_url)
         self.intake = Intake(self.log, links, lambda: self.directory)
-        self.door = HookDoor(self.intake, around.outcomes, clock)
+        self.presence = Presence(self.log, lambda: self.directory, clock)
+        self.door = HookDoor(self.intake, around.outcomes, clock, self.presence.lost)
         self.retention = Retention(self.log, clock, days=settings.retention_days, max_bytes=settings.events_max_bytes)
         self.subscribers = Subscribers(settings, around.dialer, around.deadlines, around.software)
         self.deliverer = Deliverer(self.log, self.subscribers, clock, random, self._disable, clock())
@@ -93,18 +93,24 @@ class EventService:
         async with asyncio.TaskGroup() as writing:
             writer = writing.create_task(self.log.run())
             try:
-                await self._note_absence()
                 await self._run_parts()
             finally:
                 writer.cancel()
 
     async def _run_parts(self) -> None:
-        parts = (self.subscribers, self.deliverer, self.registrar, self.sweeper, self.retention, self.feed)
+        parts = (
+            self.presence,
+            self.subscribers,
+            self.deliverer,
+            self.registrar,
+            self.sweeper,
+            self.retention,
+            self.feed,
+        )
         self.use(self.directory)
         async with asyncio.TaskGroup() as tasks:
             for part in parts:
                 tasks.create_task(part.run())
-            tasks.create_task(self._stay_alive())
             tasks.create_task(self._count())
 
     def use(self, directory: Directory) -> None:
@@ -148,32 +154,6 @@ class EventService:
             done(STORED)
 
     # Inside
-
-    async def _note_absence(self) -> None:
-        """Nobody was here for webhooks from the internet since the last sign of life: that is a gap."""
-        try:
-            alive_at = await self._around.events.alive_at()
-        except StoreError as error:
-            log.error("store_unreadable", reason=str(error), consequence="a gap is not known")  # noqa: TRY400 - the reason says it all
-            return
-        now = self._clock()
-        if alive_at is None or alive_at >= now:
-            return
-        open_hooks = [hook for hook in self.directory.subscriptions.hooks if hook.row.way is Way.INTERNET]
-        stamp = int(alive_at.timestamp() * 1000)
-        self.log.offer_gaps(
-            [
-                Gap(0, f"gateway-{stamp}/{name}", name, Cause.GATEWAY, alive_at, now, now, Way.INTERNET)
-                for name in sorted({hook.connection for hook in open_hooks})
-            ]
-        )
-
-    async def _stay_alive(self) -> None:
-        """Keep that we live, as long as somebody could have lost something if we did not."""
-        while True:
-            if any(hook.row.way is Way.INTERNET for hook in self.directory.subscriptions.hooks):
-                self.log.live(self._clock())
-            await asyncio.sleep(LIVE_SECONDS)
 
     async def _count(self) -> None:
         while True:

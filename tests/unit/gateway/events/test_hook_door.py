@@ -42,8 +42,13 @@ def outcomes():
 
 
 @pytest.fixture
-def door(intake, outcomes):
-    return HookDoor(intake, outcomes, lambda: NOW)
+def lost():
+    return []
+
+
+@pytest.fixture
+def door(intake, outcomes, lost):
+    return HookDoor(intake, outcomes, lambda: NOW, lost.append)
 
 
 def post(door, target=TARGET, body=b"{}", method=b"POST", headers=()):
@@ -157,6 +162,30 @@ def test_a_jira_that_holds_webhooks_back_does_not_shut_out_the_others(door, inta
     exchange, receiver = begin(door, MAX_BODY_BYTES, "o" * 43)
     receiver.on_body_end([])
     assert exchange.status == 204
+
+
+def test_what_a_jira_sent_and_is_not_kept_is_told(door, intake, lost):
+    post(door)
+    intake.verdict = Verdict.SIGNATURE_WRONG
+    post(door)
+    post(door, b"/hooks/" + b"x" * 43)
+    assert lost == []
+
+    intake.verdict = Verdict.NO_ROOM
+    post(door)
+    exchange = FakeExchange(b"POST", TARGET, [], body=MAX_BODY_BYTES + 1)
+    door.begin(exchange, "r-1")
+    begin(door, MAX_BODY_BYTES)[1].on_disconnect()
+    assert lost == ["hq"] * 3
+
+
+def test_a_jira_that_hangs_up_after_its_webhook_is_taken_has_lost_nothing(door, intake, lost):
+    intake.take = lambda arrival, done: intake.taken.append(done)
+    _, receiver = begin(door, 5)
+    receiver.on_body_end([])
+    receiver.on_disconnect()
+    intake.taken[0](Verdict.STORED)
+    assert lost == []
 
 
 def test_the_id_is_in_no_log(door, intake):
