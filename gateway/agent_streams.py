@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
+from gateway.rates import Rates
 from gateway.store import Cause, Gap, Way
 from gateway.triggers import HookEntry
 from http1.collecting import Room, SharedRoom
@@ -25,6 +26,10 @@ BODY_SECONDS: Final = 20.0
 SLOWEST_LINE: Final = 50_000  # bytes a second, as agents count their own deadlines
 MAX_EVENT_BYTES: Final = 10 << 20
 MAX_GAP_BYTES: Final = 4096
+GAPS_AT_ONCE: Final = 100.0
+GAPS_PER_SECOND: Final = 1.0
+"""Of one agent, which has three in two seconds at most: for each of them a Jira is searched, and an event made."""
+
 STORED, BAD, REFUSED, UNKNOWN, TOO_LARGE, LATER = 204, 400, 403, 404, 413, 503
 
 _EVENT: Final = re.compile(rb"/v1/events/([0-9a-f]{64})")
@@ -61,6 +66,7 @@ class AgentStreams:
         self._clock = clock
         self._sweeper = sweeper
         self._room = SharedRoom(ROOM_BYTES, AGENT_BYTES)
+        self._gaps = Rates(GAPS_AT_ONCE)
 
     def __repr__(self) -> str:
         return f"<AgentStreams {self._room!r}>"
@@ -84,6 +90,8 @@ class AgentStreams:
             return _answered(stream, BAD)
         room = self._room.of(agent)
         if head.target == b"/v1/gaps":
+            if self._gaps.take(agent, GAPS_PER_SECOND, self._sweeper.now):
+                return _answered(stream, LATER)
             return self._collect(
                 stream, head, MAX_GAP_BYTES, room, lambda body, done: self._gap(agent, head, body, done)
             )

@@ -124,9 +124,13 @@ class EventService:
 
     def tell_hooks(self, agent_link: AgentLink) -> None:
         """Tell an agent at which hooks it receives webhooks, when it does not know it yet."""
-        hashes = b"".join(self.directory.subscriptions.hashes_of(agent_link.identity.name)[:MAX_HOOKS])
+        agent = agent_link.identity.name
+        known = self.directory.subscriptions.hashes_of(agent)
+        hashes = b"".join(known[:MAX_HOOKS])
         if agent_link.hooks != hashes:
             agent_link.hooks = hashes
+            if len(known) > MAX_HOOKS:
+                log.error("too_many_hooks", agent=agent, hooks=len(known), consequence=f"it takes {MAX_HOOKS} of them")
             agent_link.link.announce({b"hooks": hashes})
 
     # What agents bring (gateway.agent_streams.EventDesk)

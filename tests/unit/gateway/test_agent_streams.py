@@ -8,6 +8,7 @@ import pytest
 from gateway.agent_streams import (
     AGENT_BYTES,
     BODY_SECONDS,
+    GAPS_AT_ONCE,
     LATER,
     MAX_EVENT_BYTES,
     SLOWEST_LINE,
@@ -195,6 +196,20 @@ def test_jiras_own_outage_is_a_gap_on_both_ways():
     body = json.dumps({"from": NOW_MS - 9, "to": NOW_MS, "cause": "jira"}).encode()
     world.post("/v1/gaps", body, {b"event-id": b"cd" * 16, b"sent-at": b"%d" % NOW_MS})
     assert world.desk.gaps[0][1].way is None
+
+
+def test_an_agent_that_reports_gap_after_gap_is_told_to_wait_and_no_other():
+    world = World(agent="branch")
+    body = json.dumps({"from": NOW_MS - 9, "to": NOW_MS, "cause": "jira"}).encode()
+    meta = {b"event-id": b"cd" * 16, b"sent-at": b"%d" % NOW_MS}
+    for _ in range(int(GAPS_AT_ONCE)):
+        assert status(world.post("/v1/gaps", body, meta)) is None
+    assert status(world.post("/v1/gaps", body, meta)) == LATER
+    assert status(world.post("/v1/gaps", body, meta, pair=world.connect("headquarters"))) is None
+
+    world.sweeper.now += 1.1
+    assert status(world.post("/v1/gaps", body, meta)) is None
+    assert len(world.desk.gaps) == GAPS_AT_ONCE + 2
 
 
 @pytest.mark.parametrize("sent", [0, 1, NOW_MS - 90_000, 99_999_999_999_999])
