@@ -190,6 +190,12 @@ class Registry:
                     best, best_load = candidate, load
         return best
 
+    def webhook_urls(self, agent: str) -> set[bytes] | None:
+        """Return where the instances of an agent that are here receive webhooks, None when none is here."""
+        links = [candidate for candidate in self._agents.get(agent, ()) if candidate.link.is_usable]
+        told = [link.settings[b"webhook-url"] for link in links if link.settings.get(b"webhook-url")]
+        return set(told) if any(link.settings for link in links) else None
+
     def settings(self, agent: str) -> dict[bytes, bytes]:
         """Return what the agent announced on its newest usable link, or last before it went offline.
 

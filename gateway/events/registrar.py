@@ -1,6 +1,7 @@
 """Whose hooks are looked after, and what people are told of a trigger: one worker per connection that has any."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -12,6 +13,7 @@ from gateway.events.event_log import EventLog
 from gateway.events.hook_worker import HookWorker
 from gateway.events.hooks import url_of
 from gateway.events.jira_client import JiraClient
+from gateway.events.lan_address import LanAddress
 from gateway.events.plan import marker
 from gateway.events.registration import Shared
 from gateway.registry import Registry
@@ -58,8 +60,9 @@ class Registrar:
         self._directory: Directory | None = None
         self._workers: dict[str, HookWorker] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._addresses: defaultdict[str, LanAddress] = defaultdict(LanAddress)  # by agent
         self._shared = Shared(
-            around.store, events, around.key, around.public_url, clock, told=self._told, in_force=self._in_force
+            around.store, events, around.key, around.public_url, clock, self._told, self._posts_to, self._in_force
         )
 
     def __repr__(self) -> str:
@@ -182,7 +185,19 @@ class Registrar:
         entry = client.entry
         if entry.agent is None:
             return self._around.direct.settings(entry)
-        return self._around.registry.settings(entry.agent)
+        registry = self._around.registry
+        told = dict(registry.settings(entry.agent))
+        url = self._addresses[entry.agent].choose(registry.webhook_urls(entry.agent), self._shared.clock())
+        if url is None:
+            told.pop(b"webhook-url", None)
+        elif told:
+            told[b"webhook-url"] = url
+        return told
+
+    def _posts_to(self, client: JiraClient, url: str) -> None:
+        agent = client.entry.agent
+        if agent is not None:
+            self._addresses[agent].adopt(url.encode(), self._shared.clock())
 
     async def _in_force(self, hooks: Sequence[int]) -> None:
         """Wait, for a moment at most, until webhooks for these hooks are let in: then Jira may send them."""

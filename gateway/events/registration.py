@@ -37,7 +37,8 @@ ACTOR: Final = "gateway"
 class Shared:
     """What all looks need.
 
-    `told`: what is known of a connection's Jira; `in_force` waits until webhooks for these hooks are let in.
+    `told`: what is known of a connection's Jira; `posts_to` hears at which address of an agent it posts already;
+    `in_force` waits until webhooks for these hooks are let in.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Shared:
     public_url: str
     clock: Callable[[], datetime]
     told: Callable[[JiraClient], dict[bytes, bytes]]
+    posts_to: Callable[[JiraClient, str], None]
     in_force: Callable[[Sequence[int]], Awaitable[None]]
 
 
@@ -180,6 +182,9 @@ class Registration:
 
     def _site(self, refusal: str | None) -> Site:
         server = None if self._server is None else self._server.info
+        for entry in self._hooks.values():
+            if entry.row.way is Way.LAN and entry.row.base_url is not None:
+                self._shared.posts_to(self._client, entry.row.base_url)
         ways = reach(self._client.entry, self._shared.told(self._client), self._shared.public_url, server)
         self._memory.urls = ways.urls
         return Site(self._has_account, ways.urls, ways.no_way, refusal)
@@ -260,7 +265,8 @@ class Registration:
         hook = demand.hook
         if hook is None:
             return
-        row = replace(hook, kind=Kind.REGISTERED, remote_id=seen.remote_id, signs=signs)
+        base = self._memory.urls.get(hook.way)
+        row = replace(hook, kind=Kind.REGISTERED, remote_id=seen.remote_id, signs=signs, base_url=base)
         demand.hook = row
         if row == hook and not _are_moved([demand]):
             return

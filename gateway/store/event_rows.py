@@ -72,7 +72,8 @@ class Trigger:
 class Hook:
     """One webhook of one Jira. Its id opens the way in, so it is sealed; `id_hash` is the SHA-256 of it in hex.
 
-    `signs`: its webhooks count only with a right signature. `remote_id` is Jira's own name for it.
+    `signs`: its webhooks count only with a right signature. `remote_id` is Jira's own name for it, `base_url` the
+    address below which we registered it.
     """
 
     id: int
@@ -86,6 +87,7 @@ class Hook:
     sealed_secret: bytes = field(default=b"", repr=False)
     signs: bool = False
     remote_id: str | None = None
+    base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ hooks = Table(
     Column("sealed_secret", LargeBinary, nullable=False),
     Column("signs", Boolean, nullable=False),
     Column("remote_id", String(64)),
+    Column("base_url", Text),
     Column("created_at", Instant, nullable=False),
     sqlite_autoincrement=True,  # an id is never used again: names of hooks and triggers live on in Jira and in logs
 )

@@ -2,19 +2,23 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretBytes
 
-from gateway.events import hook_worker
-from gateway.store import Cause, Kind, Way
+from gateway.events import hook_worker, lan_address
+from gateway.store import Cause, Kind, Trigger, Way
+from gateway.triggers import trigger_place
 from tests.support.event_world import PUBLIC_URL, event_world, until
 from tests.support.fake_jira import CloseBeforeAnswer, CutMidBody, FakeJira, Status
 from tests.support.in_process import running_gateway
+from tests.support.stack import free_port
 
 PROFILES = ["7.13", "8.20", "9.12", "10.3", "cloud"]
 LAN_URL = "http://127.0.0.1:7070"
 EVENTS = {"jira:issue_updated", "comment_created"}
+MADE = {"jira:issue_created"}
 JQL = "project = OPS"
 CLASSIC = "/rest/webhooks/1.0/webhook"
 
@@ -114,6 +118,53 @@ async def test_while_the_agent_is_away_nothing_is_decided_and_it_goes_on_when_it
             settled = await world.registrar.settle("t1")
             assert (settled["kind"], settled["way"]) == ("registered", "lan")
             assert "agent_offline" in settled["problem"]
+
+
+async def test_with_two_instances_the_webhook_stays_with_one_and_moves_when_that_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(lan_address, "GRACE", timedelta(seconds=2))
+    async with FakeJira("9.12") as jira, running_gateway(tmp_path) as stack:
+        urls = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+        options = {
+            "jira_token": None,
+            "jira_username": "admin",
+            "jira_password": "password-of-admin",
+            "policy_profile": "webhooks",
+            "webhook_targets": ",".join(f"{url}/hooks/" for url in urls),
+        }
+        agents = {}
+        for url in reversed(urls):
+            address = url.removeprefix("http://")
+            agents[url] = await stack.enroll("plant", jira, webhook_listen=address, webhook_url=url, **options)
+        await stack.connect("hq", "plant")
+        await add_trigger(stack, "t1")
+        first = (await webhook_of(jira)).url.partition("/hooks/")[0]
+        [second] = set(urls) - {first}
+
+        await agents[first].stop()
+        await until(lambda: hooks_of(jira)[0].url.startswith(second))
+        jira.add_issue("while the first one is away")
+        await until(lambda: jira.webhooks.deliveries[-1].status == 204)
+        await stack.start(agents[first])
+        await stack.gateway.events.registrar.settle("t1")
+        assert hooks_of(jira)[0].url.startswith(second)
+        assert len(hooks_of(jira)) == 1
+
+
+async def add_trigger(stack, name):
+    """Make a trigger of the connection `hq` that is fetched, and wait until it is registered."""
+    key = stack.stored.key
+    sealed = key.seal(SecretBytes(b"whsec"), trigger_place(name))
+    now = datetime.now(UTC)
+    async with stack.stored.store.change("test", now) as change:
+        await change.add_trigger(Trigger(0, name, "hq", frozenset(MADE), now, sealed_secret=sealed))
+    await stack.apply()
+    settled = await stack.gateway.events.registrar.settle(name)
+    assert settled["kind"] == "registered", settled
+
+
+async def webhook_of(jira):
+    await until(lambda: len(hooks_of(jira)) == 1)
+    return hooks_of(jira)[0]
 
 
 def announce(registry):

@@ -32,6 +32,7 @@ def _create_hooks() -> None:
         sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
         sa.Column("signs", sa.Boolean, nullable=False),
         sa.Column("remote_id", sa.String(64)),
+        sa.Column("base_url", sa.Text),
         sa.Column("created_at", INSTANT, nullable=False),
         sqlite_autoincrement=True,
     )
