@@ -134,6 +134,12 @@ async def _try(settings: "GatewaySettings", scratch: Path, now: "datetime") -> N
 
 
 async def _record(desk: "Desk", file: Path) -> int:
+    from gateway.commands.desk import state_of  # noqa: PLC0415 - see gateway.commands
+    from gateway.store.event_restore import note_restore  # noqa: PLC0415 - see gateway.commands
+    from gateway.store.event_store import open_event_store  # noqa: PLC0415 - see gateway.commands
+
+    async with open_event_store(state_of(desk.settings).database) as events:
+        await note_restore(events, desk.now)  # before the trail says that there was a restore
     async with desk.store.change(desk.actor, desk.now) as change:
         await change.record("backup.restore", str(file), {})
     return (await desk.store.verify_audit()).count
