@@ -18,7 +18,13 @@ from tunnel.streams import Stream, StreamReceiver
 KNOWN_SETTINGS: Final = frozenset({b"jira-url", b"jira-base-url", b"jira-version", b"context-path", b"webhook-url"})
 MAX_SETTING: Final = 2048
 
-_CONTEXT_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9._~-]+)*")
+_FORMS: Final = {
+    b"context-path": re.compile(rb"(?:/[A-Za-z0-9._~-]+)*"),
+    # Jira gets it with an id behind it, and people see it: no user, no query, nothing that a terminal obeys.
+    b"webhook-url": re.compile(
+        rb"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*/?"
+    ),
+}
 
 
 class RelayStream(Protocol):
@@ -136,7 +142,8 @@ def _is_sound(name: bytes, value: bytes) -> bool:
     """Say whether a setting is one of ours, and small: an agent must not make us keep whatever it sends."""
     if name not in KNOWN_SETTINGS or len(value) > MAX_SETTING:
         return False
-    return name != b"context-path" or _CONTEXT_PATH.fullmatch(value) is not None
+    form = _FORMS.get(name)
+    return form is None or form.fullmatch(value) is not None
 
 
 class Registry:

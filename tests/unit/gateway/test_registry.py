@@ -132,3 +132,30 @@ def test_what_is_no_context_path_is_not_taken_for_one(path):
 def test_it_shows_how_many_links_each_agent_has(registry):
     add(registry, agent_link(), agent_link(), agent_link("branch"))
     assert repr(registry) == "Registry({'hq': 2, 'branch': 1})"
+
+
+@pytest.mark.parametrize("url", [b"http://10.0.0.5:8090", b"https://agent.corp.example/jira", b"http://[fd00::5]:8090"])
+def test_an_agent_says_where_jira_posts_webhooks(url):
+    link = agent_link()
+    link.announce({b"webhook-url": url})
+    assert link.settings == {b"webhook-url": url}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        b"ftp://agent.corp.example",
+        b"//agent.corp.example",
+        b"http://user@agent.corp.example",
+        b"http://agent.corp.example/?to=",
+        b"http://agent.corp.example#",
+        b"http://agent.corp.example/\x1b]0;x\x07",
+        b"http://agent.corp.example/ x",
+        b"http://agent.corp.example/'$(id)'",
+        b"http://" + b"a" * MAX_SETTING,
+    ],
+)
+def test_what_is_no_plain_address_is_not_where_jira_posts_webhooks(url):
+    link = agent_link()
+    link.announce({b"webhook-url": url})
+    assert link.settings == {}
