@@ -9,6 +9,7 @@ from gateway.management import trigger_models as models
 from gateway.management.office import Visit
 from gateway.naming import parse_duration
 from gateway.operations import trigger_views, triggers
+from gateway.store.trigger_changes import server_of
 from gateway.trigger_rules import TriggerFields
 from runtime.exits import CommandFailed
 
@@ -21,13 +22,13 @@ _UNDECIDED: Final = {"kind": None, "way": None, "note": None, "manual": None}
 async def list_all(visit: Visit) -> models.TriggerList:
     """Return all triggers."""
     rows = await trigger_views.summaries(visit.desk, visit.office.events)
-    return models.TriggerList.model_validate({"items": rows})
+    return models.TriggerList.model_validate({"items": [_shown(visit, row) for row in rows]})
 
 
 async def get(visit: Visit) -> models.TriggerDetails:
     """Return one trigger."""
     row = await trigger_views.details(visit.desk, visit.office.events, visit.name)
-    return models.TriggerDetails.model_validate(row)
+    return models.TriggerDetails.model_validate(_shown(visit, row))
 
 
 async def create(visit: Visit) -> models.MadeTrigger:
@@ -62,6 +63,13 @@ async def replay(visit: Visit) -> models.Replayed:
 async def remove(visit: Visit) -> None:
     """Delete a trigger."""
     await triggers.remove(visit.desk, visit.name)
+
+
+def _shown(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a token may see of a trigger: who may change nothing learns no address that may hold a secret."""
+    if row["deliver_to"] is None or not visit.grant.read_only:
+        return row
+    return row | {"deliver_to": server_of(row["deliver_to"])}
 
 
 async def _settled(visit: Visit, name: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Trigger:
     events: frozenset[str]
     created_at: datetime
     jql: str | None = None
-    deliver_to: str | None = None
+    deliver_to: str | None = field(default=None, repr=False)  # who knows it may be able to post there
     wanted: Kind | None = None
     way: Way | None = None
     ordered: bool = False

@@ -166,9 +166,14 @@ def _hook_fields(hook: Hook) -> dict[str, Any]:
 
 
 def _shown(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what the trail may show; a delivery address may hold a secret in its query."""
+    """Return what the trail may show."""
     hidden = {"sealed_secret", "sealed_previous", "sealed_id", "id_hash", "created_at", "name", "previous_until"}
     shown = {name: value for name, value in fields.items() if name not in hidden and value is not None}
     if shown.get("deliver_to"):
-        shown["deliver_to"] = str(shown["deliver_to"]).partition("?")[0]
+        shown["deliver_to"] = server_of(str(shown["deliver_to"]))
     return shown
+
+
+def server_of(url: str) -> str:
+    """Return what of a delivery address is no secret: many a service has one in the path, or in the query."""
+    return "/".join(url.split("/", 3)[:3]).partition("?")[0] + "/…"

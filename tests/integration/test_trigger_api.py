@@ -126,6 +126,9 @@ def admin(world):
     return world.admin
 
 
+NEW = {"connection": "hq", "events": ["jira:issue_created"]}
+
+
 class Stream:
     """Server-sent events as a client reads them."""
 
@@ -186,6 +189,19 @@ async def test_a_trigger_is_made_with_its_secret_once_and_what_is_to_be_done(adm
     assert (view["wanted"], view["poll_seconds"], view["ordered"]) == (None, 10, False)
     assert view["counts"] == {"pending": 0, "delivered": 0, "dead": 0, "kept": 0}
     assert "made" in [row["name"] for row in (await admin.must("GET", "/triggers"))["items"]]
+
+
+async def test_the_path_of_an_address_may_be_a_secret_and_who_may_change_nothing_learns_none(world, admin):
+    address = "https://ci.example.com:8443/services/T00/canary-path?key=canary-query"
+    await admin.must("POST", "/triggers", {**NEW, "name": "posted", "deliver_to": address})
+    looker = await world.program(scopes=("admin",), read_only=True)
+    listed = {row["name"]: row for row in (await looker.must("GET", "/triggers"))["items"]}
+    shown = [listed["posted"], await looker.must("GET", "/triggers/posted")]
+    assert [view["deliver_to"] for view in shown] == ["https://ci.example.com:8443/…"] * 2
+    assert (await admin.must("GET", "/triggers/posted"))["deliver_to"] == address
+    trail = await admin.ask("GET", "/audit")
+    assert b"ci.example.com:8443" in trail.body
+    assert b"canary" not in trail.body
 
 
 async def test_without_an_address_there_is_no_secret_to_tell(admin):

@@ -3,9 +3,11 @@
 from datetime import timedelta
 from hashlib import sha256
 
+import pytest
 from pydantic import SecretBytes
 
 from gateway.store import Connection, Credentials, Kind, Way
+from gateway.store.trigger_changes import server_of
 from gateway.triggers import trigger_place
 from tests.support.subscriptions import HOOK_ID, KEY, NOW, SECRET, SIGNING, make_directory, make_hook, make_trigger
 
@@ -65,3 +67,11 @@ def test_what_was_sealed_for_another_place_is_left_out_and_does_not_harm_the_res
     foreign = make_trigger(2, "foreign", sealed_secret=KEY.seal(SecretBytes(b"x"), "elsewhere"))
     subscriptions = make_directory(make_trigger(1, "own"), foreign).subscriptions
     assert [trigger.name for trigger in subscriptions.triggers] == ["own"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://ci.example.com", "https://ci.example.com/a/b?c=d", "https://ci.example.com?c=d"]
+)
+def test_of_a_delivery_address_people_and_the_trail_see_the_server(url):
+    assert server_of(url) == "https://ci.example.com/…"
+    assert url not in repr(make_trigger(deliver_to=url))
