@@ -1,6 +1,8 @@
 """What the deliverer holds in memory: bodies of all workers together, and what came of the attempts since the start."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -8,6 +10,11 @@ from typing import Final
 from gateway.store import Delivery
 
 MAX_HELD_BYTES: Final = 32 << 20
+MAX_LARGE_BYTES: Final = 32 << 20  # beyond that, of deliveries that somebody takes at any rate and that are large
+LARGE_BYTES: Final = 256 << 10
+LARGE_AT_ONCE: Final = 4
+"""Attempts: a body is copied a few times on its way into a socket, and hundreds of triggers may want the same one."""
+
 OVERHEAD_BYTES: Final = 1024  # what a delivery costs beside its body
 
 
@@ -17,12 +24,16 @@ def size_of(delivery: Delivery) -> int:
 
 
 class Room:
-    """The bytes of the deliveries that are in hand. Whoever has none in hand may always take one."""
+    """The bytes of the deliveries that are in hand.
+
+    Whoever has none in hand may always take a small one, and a large one unless many have done that already.
+    """
 
     def __init__(self, limit: int = MAX_HELD_BYTES) -> None:
         self.held = 0
         self.reading = asyncio.Lock()  # of the store: what one worker reads is counted before the next one reads
         self._limit = limit
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     def __repr__(self) -> str:
         return f"<Room {self.held} of {self._limit} bytes>"
@@ -34,10 +45,22 @@ class Room:
 
     def take(self, size: int, *, at_any_rate: bool) -> bool:
         """Count bytes in, when they fit or must."""
-        if self.held + size > self._limit and not at_any_rate:
+        limit = self._limit
+        if at_any_rate:
+            limit = self.held + size if size <= LARGE_BYTES else limit + MAX_LARGE_BYTES
+        if self.held + size > limit:
             return False
         self.held += size
         return True
+
+    @asynccontextmanager
+    async def sending(self, size: int) -> AsyncIterator[None]:
+        """Send a delivery in the block: large ones of all triggers take turns, each for as long as an attempt may."""
+        if size <= LARGE_BYTES:
+            yield
+            return
+        async with self._large:
+            yield
 
     def give_back(self, size: int) -> None:
         """Count bytes out."""

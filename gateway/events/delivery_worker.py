@@ -175,7 +175,7 @@ class DeliveryWorker:
             if not self.hand.is_new(row) or issue_of(row) in issues:
                 continue
             if not self.hand.take(row):
-                self._no_room = True
+                self._no_room = bool(self.hand)
                 break
             taken += 1
             if ordered:
@@ -248,7 +248,8 @@ class DeliveryWorker:
 
     async def _attempt(self, delivery: Delivery) -> None:
         try:
-            outcome = await self._send(delivery)
+            async with self._means.room.sending(size_of(delivery)):
+                outcome = await self._send(delivery)
         except Exception as error:  # whatever it is, the other deliveries go on
             log.exception("delivery_attempt_broken", trigger=self.entry.name, number=delivery.number)
             outcome = Attempt(None, f"The gateway could not send it ({type(error).__name__}).")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from structlog.testing import capture_logs
 
 from gateway.events.delivery_hand import MAX_WAITING
-from gateway.events.delivery_room import Room, Tally
+from gateway.events.delivery_room import LARGE_BYTES, MAX_LARGE_BYTES, Room, Tally
 from gateway.events.delivery_worker import AT_ONCE, DeliveryWorker, Means
 from gateway.store import State
 from tests.support.deliveries import BAD, GONE, OK, Answers, Clock, MemoryLog, delivery, running, settle_down
@@ -219,6 +219,19 @@ async def test_bodies_in_hand_are_bounded_and_one_may_always_be():
         await settle_down()
     assert scene.room.held == 99_000
     assert scene.answers.numbers == [1, 2, 3, 4, 5]
+
+
+async def test_a_large_one_waits_while_others_have_taken_so_many_that_there_is_no_room_at_all():
+    scene = Scene(room=Room(1000))
+    scene.room.take(MAX_LARGE_BYTES, at_any_rate=True)  # by other triggers
+    async with running(scene):
+        scene.log.add(delivery(1, size=LARGE_BYTES))
+        await scene.pass_time(seconds=10)
+        assert scene.answers.numbers == []
+        scene.room.give_back(MAX_LARGE_BYTES)
+        await scene.pass_time(seconds=10)
+        assert scene.answers.numbers == [1]
+    assert scene.room.held == 0
 
 
 async def test_a_failed_attempt_goes_again_when_it_is_due():
