@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway.errors import JIRA_PROTOCOL, JIRA_TIMEOUT, RATE_LIMITED, Problem
 from gateway.events.jira_client import JiraAnswer, JiraClient, JiraSilent, in_words
+from jira_api.events.fields import is_dense
 from jira_api.events.requesting import JiraRequest
 from jira_api.events.sweeping import (
     InvalidPage,
@@ -28,6 +29,9 @@ from jira_api.server_info import ServerInfo
 PAGE: Final = 50
 SEARCH_SECONDS: Final = 60.0
 MAX_PARTS: Final = 20  # pages of comments or worklogs of one issue
+MAX_PART_BYTES: Final = 32 << 20  # after so many what is complete goes first; no issue has more
+MAX_PAGES: Final = 10_000
+MAX_MOMENT: Final = 40  # characters; Jira's dates have fewer
 OVERLAP: Final = 5
 MAX_STEPS_BACK: Final = 100
 
@@ -63,21 +67,38 @@ class Search:
         self._token: str | None = None
         self._steps_back = 0
         self._is_lapped = False  # the next page begins with issues of the one before
-        self._seen: set[tuple[str, str]] = set()
+        self._pages = 0
+        self._rest: list[Issue] = []  # of the last page, not completed yet
+        self._part_bytes = 0
+        self._seen: set[int] = set()  # hashes of states: half a million may come
 
     def __repr__(self) -> str:
         return f"<Search {self._client.entry.name} {len(self._seen)} issues>"
 
     async def next(self) -> list[Issue] | None:
         """Return more issues, None after the last."""
-        if self._start is None and self._token is None:
+        if not self._rest and self._start is None and self._token is None:
             return None
+        self._rest = self._rest or await self._fresh()
+        whole: list[Issue] = []
+        self._part_bytes = 0
+        while len(whole) < len(self._rest) and self._part_bytes <= MAX_PART_BYTES:
+            issue = self._rest[len(whole)]
+            whole.append(issue if state_of(issue) in self._known else await self._whole(issue))
+        self._rest = self._rest[len(whole) :]
+        return whole
+
+    async def _fresh(self) -> list[Issue]:
+        """Return those of the next page that were not seen in this state."""
+        self._pages += 1
+        if self._pages > MAX_PAGES:
+            raise JiraSilent(Problem(JIRA_PROTOCOL, f"its search has no end after {MAX_PAGES} pages"))
         page = await self._page()
-        is_next = not self._is_lapped or (bool(page.issues) and state_of(page.issues[0]) in self._seen)
-        fresh = [issue for issue in page.issues if state_of(issue) not in self._seen]
-        self._seen.update(map(state_of, fresh))
+        is_next = not self._is_lapped or (bool(page.issues) and hash(state_of(page.issues[0])) in self._seen)
+        fresh = [issue for issue in page.issues if hash(state_of(issue)) not in self._seen]
+        self._seen.update(hash(state_of(issue)) for issue in fresh)
         self._go_on(page, is_next=is_next)
-        return [issue if state_of(issue) in self._known else await self._whole(issue) for issue in fresh]
+        return fresh
 
     def _go_on(self, page: Page, *, is_next: bool) -> None:
         start, following = self._start, page.next_start
@@ -110,6 +131,9 @@ class Search:
             try:
                 return read_page(answer.body)
             except InvalidPage as invalid:
+                if self._size > 1 and is_dense(answer.body):
+                    self._size = max(1, self._size // 4)
+                    continue
                 raise JiraSilent(Problem(JIRA_PROTOCOL, f"its search cannot be read: {invalid.reason}")) from None
 
     async def _whole(self, issue: Issue) -> Issue:
@@ -124,11 +148,13 @@ class Search:
 
     async def _with_part(self, issue: Issue, number: str, *, is_comments: bool) -> Issue:
         """Ask for comments or worklogs until none are missing; those of an issue that is gone by now do not matter."""
-        start = 0
+        start = held = 0
         ask, add = (comments_of, with_comments) if is_comments else (worklogs_of, with_worklogs)
         for _ in range(MAX_PARTS):
             body = await self._part(ask(number, start))
-            if body is None:
+            held += len(body or b"")
+            self._part_bytes += len(body or b"")
+            if body is None or held > MAX_PART_BYTES:
                 return issue
             try:
                 issue = add(issue, body)
@@ -162,4 +188,5 @@ def _check(answer: JiraAnswer) -> None:
 def state_of(issue: Issue) -> tuple[str, str]:
     """Return what tells one state of an issue from the next: its id and when it was last changed."""
     fields = issue.get("fields")
-    return str(issue["id"]), str(fields.get("updated") if isinstance(fields, dict) else None)
+    updated = fields.get("updated") if isinstance(fields, dict) else None
+    return str(issue["id"]), updated[:MAX_MOMENT] if isinstance(updated, str) else ""

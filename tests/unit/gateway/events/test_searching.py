@@ -6,8 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.errors import AGENT_OFFLINE, JIRA_PROTOCOL, Problem
+from gateway.events import searching
 from gateway.events.jira_client import JiraAnswer, JiraSilent
-from gateway.events.searching import PAGE, QueryRefused, Search
+from gateway.events.searching import PAGE, QueryRefused, Search, state_of
+from jira_api.events.fields import MAX_VALUES
 from jira_api.server_info import ServerInfo
 
 SERVER = ServerInfo("https://jira", "9.12.5", (9, 12, 5), "Server", "Jira")
@@ -111,6 +113,56 @@ async def test_what_is_too_large_is_asked_for_in_smaller_pages():
     jira.limit = 3
     assert numbers(await everything(jira)) == list(range(100))
     assert jira.sizes[:3] == [50, 12, 3]
+
+
+async def test_pages_with_more_values_than_are_read_are_asked_for_in_smaller_ones():
+    jira = Jira(20)
+    for issue in jira.issues:
+        issue["fields"]["customfield_1"] = [0] * (MAX_VALUES // 5)
+    assert set(numbers(await everything(jira))) == set(range(20))
+    assert jira.sizes[:3] == [50, 12, 3]
+
+
+@pytest.mark.parametrize("server", [SERVER, CLOUD])
+async def test_a_search_without_an_end_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(searching, "MAX_PAGES", 20)
+
+    class Endless(Jira):
+        async def send_as_account(self, request, seconds=0.0):
+            self.issues += [self.issue(len(self.issues)) for _ in range(2 * PAGE)]
+            return await super().send_as_account(request, seconds)
+
+    jira = Endless(PAGE)
+    with pytest.raises(JiraSilent, match="no end"):
+        await everything(jira, server)
+    assert len(jira.asked) == 20
+
+
+async def test_issues_with_many_comments_are_returned_before_they_are_too_many_in_memory(monkeypatch):
+    monkeypatch.setattr(searching, "MAX_PART_BYTES", 300)
+    jira = Jira(4)
+    for number, issue in enumerate(jira.issues):
+        jira.comments[str(number)] = 10
+        issue["fields"]["comment"] = {"comments": [], "total": 10}
+    search, pages = Search(jira, SERVER, "x"), []
+    while (issues := await search.next()) is not None:
+        pages.append([(issue["id"], len(issue["fields"]["comment"]["comments"])) for issue in issues])
+    assert pages == [[("0", 10), ("1", 10)], [("2", 10), ("3", 10)]]
+    assert len(jira.asked) == 1
+
+
+async def test_of_one_issue_no_more_comments_are_fetched_than_there_may_be_in_memory(monkeypatch):
+    monkeypatch.setattr(searching, "MAX_PART_BYTES", 1000)
+    jira = Jira(1)
+    jira.comments["0"] = 200
+    jira.issues[0]["fields"]["comment"] = {"comments": [], "total": 200}
+    [issue] = await everything(jira)
+    assert 0 < len(issue["fields"]["comment"]["comments"]) < 200
+
+
+def test_a_state_is_short_whatever_a_jira_says():
+    assert state_of({"id": "1", "fields": {"updated": "x" * 10_000}}) == ("1", "x" * 40)
+    assert state_of({"id": "1", "fields": {"updated": {"x": "y"}}}) == state_of({"id": "1"}) == ("1", "")
 
 
 async def test_pages_of_one_issue_go_on_one_by_one():
