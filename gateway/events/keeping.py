@@ -12,7 +12,12 @@ ROOM_POLL_SECONDS: Final = 0.05
 
 
 async def keep_events(events: EventLog, found: Sequence[NewEvent]) -> list[Sequence[Delivery]]:
-    """Store events, in shared commits, and return the new deliveries of each; raises StoreError when one is lost."""
+    """Store events, in shared commits, and return the new deliveries of each; raises StoreError when one is lost.
+
+    While more waits to be sent than may be kept nothing is looked for either: what Jira has does not go away.
+    """
+    if events.is_full:
+        raise StoreError("more events wait to be sent than may be kept (JIRA_GATEWAY_EVENTS_MAX_BYTES)")
     running = asyncio.get_running_loop()
     kept: list[asyncio.Future[Sequence[Delivery] | None]] = []
     for event in found:

@@ -3,9 +3,11 @@
 A job goes on by steps of a page each. Times are by Jira's clock, except in gaps, which are by ours.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final, Protocol
 
 import structlog
@@ -211,6 +213,7 @@ class GapJob:
         self._ground = ground
         self._gaps = sorted(gaps, key=lambda gap: gap.from_at)
         self._affected = {gap.number: _affected(gap, triggers, hooks) for gap in gaps}
+        self._whose = {number: {row.id for row in rows} for number, rows in self._affected.items()}
         self._groups = _by_jql(triggers)
         self._sweep: Sweep | None = None
         self._fresh: list[Fresh] = []  # by our clock
@@ -264,7 +267,7 @@ class GapJob:
         return Sweep(self._ground, sight.server, sight.zone, jql, takers, repaired=True)
 
     def _taker(self, trigger: TriggerEntry, ahead: timedelta) -> Taker | None:
-        mine = [gap for gap in self._gaps if trigger in self._affected[gap.number]]
+        mine = [gap for gap in self._gaps if trigger.id in self._whose[gap.number]]
         if not mine:
             return None
         start, end = min(gap.from_at for gap in mine) + ahead, max(gap.to_at for gap in mine) + ahead
@@ -319,8 +322,9 @@ def _by_jql(triggers: Sequence[TriggerEntry]) -> list[list[TriggerEntry]]:
 def _shares(gaps: Sequence[Gap], found: Sequence[Fresh]) -> dict[int, list[Fresh]]:
     """Return what of all that was found belongs to which gap: the first that did not end before, else the last."""
     shares: dict[int, list[Fresh]] = {gap.number: [] for gap in gaps}
+    ends = list(accumulate((gap.to_at + AROUND_GAP for gap in gaps), max))  # each the latest so far
     for fresh in found:
-        gap = next((gap for gap in gaps if fresh.moment <= gap.to_at + AROUND_GAP), gaps[-1])
+        gap = gaps[min(bisect_left(ends, fresh.moment), len(gaps) - 1)]
         shares[gap.number].append(fresh)
     return shares
 

@@ -34,6 +34,7 @@ ONLINE_SECONDS: Final = 120.0
 SERVER_SECONDS: Final = 60.0
 ZONE_SECONDS: Final = 600.0
 GAP_SETTLES: Final = timedelta(seconds=2)
+GAPS_AT_ONCE: Final = 100
 
 _MYSELF: Final = get("/rest/api/2/myself")
 _OK: Final = 200
@@ -150,13 +151,14 @@ class SweepWorker:
         return {hook_mark(hook): slot(hook) for hook in self._hooks.values() if hook.id in used}
 
     def _gap_job(self) -> Job:
-        return GapJob(self._ground, list(self._gaps.values()), self._triggers, self._hooks)
+        oldest = [self._gaps[number] for number in sorted(self._gaps)[:GAPS_AT_ONCE]]
+        return GapJob(self._ground, oldest, self._triggers, self._hooks)
 
     def _is_due(self, key: str, slot: Slot, now: float) -> bool:
         if slot.job is None and key == GapJob.key:
             clock = self._ground.clock()
-            if any(clock - gap.reported_at < GAP_SETTLES and clock >= gap.reported_at for gap in self._gaps.values()):
-                return False
+            if all(clock - gap.reported_at < GAP_SETTLES and clock >= gap.reported_at for gap in self._gaps.values()):
+                return False  # one that is old enough does not wait for those that come all the time
         is_routine = slot.seconds == ROUTINE_SECONDS
         if is_routine and self._marks.get(key).until is not None:
             return slot.due_at <= now and self._has_been_online(now)

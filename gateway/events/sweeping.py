@@ -21,6 +21,9 @@ from jira_api.events.sweeping import updated_since
 
 MAX_OFFERED: Final = 50_000
 MAX_HELD_BYTES: Final = 4 << 20
+MAX_FRESH: Final = 100_000
+"""How many new things one sweep remembers to tell of; more are stored all the same."""
+
 OVERLAP: Final = timedelta(minutes=2)
 """How far a window reaches back into the one before: search indexes are behind, and clocks are not exact."""
 
@@ -142,7 +145,7 @@ class Sweep:
         for finding, deliveries in zip(news, made, strict=False):  # the rest comes later
             for trigger in finding.triggers:
                 self._ground.offered.add((trigger.id, finding.event.occurrence))
-            if deliveries:
+            if deliveries and len(self.fresh) < MAX_FRESH:
                 got = frozenset(delivery.trigger for delivery in deliveries)
                 self.fresh.append(Fresh(finding.event.occurrence, finding.event.occurred_at, got))
         return news[len(events) :]

@@ -10,8 +10,8 @@ from gateway.directory import ConnectionEntry
 from gateway.events import sweeping
 from gateway.events.jira_client import JiraAnswer, Server
 from gateway.events.searching import QueryRefused
-from gateway.events.sweep_jobs import GapJob, Marks, PollJob, RoutineJob, Sight
-from gateway.events.sweeping import Ground, Lately
+from gateway.events.sweep_jobs import GapJob, Marks, PollJob, RoutineJob, Sight, _shares
+from gateway.events.sweeping import Fresh, Ground, Lately
 from gateway.store import Cause, Credentials, Gap, Hook, Kind, StoreError, Trigger, Watermark, Way
 from gateway.triggers import TriggerEntry
 from jira_api.server_info import ServerInfo
@@ -29,6 +29,7 @@ class Log:
     """Keeps what is offered, or not; a thing offered twice makes nothing new."""
 
     problem = None
+    is_full = False
 
     def __init__(self):
         self.events, self.gaps, self.marks, self.closed = [], [], [], []
@@ -209,6 +210,22 @@ async def test_of_several_gaps_each_is_told_what_belongs_to_it():
     assert {name: one["found"] for name, one in told(world).items()} == {"gap/g1/1": 2, "gap/g2/1": 1, "gap/g2/2": 1}
     assert [event.triggers for event in world.log.events[:3]] == [(1,), (1,), (1, 2)]
     assert world.log.closed == [(1, 2), (2, 1)]
+
+
+def test_what_was_found_belongs_to_the_first_gap_that_did_not_end_before_else_to_the_last():
+    gaps = [gap(1, 60, 50), gap(2, 58, 20), gap(3, 57, 55), gap(4, 10, 5)]
+    moments = {minute: Fresh(str(minute), NOW - minutes(minute), frozenset({1})) for minute in (70, 51, 40, 20, 7, 0)}
+    shares = _shares(gaps, list(moments.values()))
+    found = {number: [fresh.occurrence for fresh in share] for number, share in shares.items()}
+    assert found == {1: ["70", "51"], 2: ["40", "20"], 3: [], 4: ["7", "0"]}
+
+
+async def test_more_than_a_sweep_remembers_is_stored_all_the_same(monkeypatch):
+    monkeypatch.setattr(sweeping, "MAX_FRESH", 1)
+    world = World(NOW - minutes(50), NOW - minutes(30))
+    await world.run(GapJob(world.ground, [gap()], [entry(hook=3)], HOOKS))
+    assert world.found == ["issue-created/0", "issue-created/1", "gap/g1/1"]
+    assert told(world)["gap/g1/1"]["found"] == 1
 
 
 async def test_a_gap_of_nobodys_way_is_closed_without_a_search():

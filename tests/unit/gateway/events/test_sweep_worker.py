@@ -1,6 +1,7 @@
 """When a Jira is searched: what is due takes turns, what fails waits, and neither holds up the rest."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -215,6 +216,24 @@ async def test_a_gap_settles_for_a_moment_and_is_repaired_once(world):
         await until(lambda: world.done == ["gaps", "gaps"])
 
     await running(world, check)
+
+
+async def test_gaps_that_come_all_the_time_do_not_keep_an_old_one_waiting(world):
+    world.worker.use(ENTRY, [hooked()], [hook(Kind.MANUAL)])
+
+    async def check():
+        world.worker.use_gaps([gap()])
+        world.now += timedelta(seconds=3)
+        world.worker.use_gaps([gap(), replace(gap(2), reported_at=world.now)])
+        await until(lambda: "gaps" in world.done)
+
+    await running(world, check)
+
+
+def test_one_repair_is_of_a_hundred_gaps_at_most_the_oldest_first(world):
+    world.worker.use_gaps([gap(number) for number in range(250, 0, -1)])
+    job = world.worker._gap_job()
+    assert sorted(job.numbers) == list(range(1, 101))
 
 
 async def test_with_the_callers_login_only_gaps_are_told_and_jira_is_not_asked(world):
