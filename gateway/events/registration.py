@@ -56,11 +56,13 @@ class Memory:
     """What one look leaves for the next of the same connection.
 
     `left`: webhooks that Jira does not keep as they should be, by hook.
+    `unseen`: how often it took one and showed none, by hook.
     `waits_for`: the slug of what kept triggers from being decided, by trigger.
     """
 
     good_jql: set[str] = field(default_factory=set)
     left: dict[int, SeenWebhook] = field(default_factory=dict)
+    unseen: dict[int, int] = field(default_factory=dict)
     hook_problems: dict[int, str] = field(default_factory=dict)
     trigger_problems: dict[int, str] = field(default_factory=dict)
     waits_for: dict[int, str] = field(default_factory=dict)
@@ -241,7 +243,7 @@ class Registration:
 
     async def _look_after(self, demands: Sequence[Demand], webhooks: WebhooksInJira, *, is_last: bool) -> None:
         memory, shared = self._memory, self._shared
-        upkeep = Upkeep(webhooks, shared.log, self._states, memory.left, shared.clock)
+        upkeep = Upkeep(webhooks, shared.log, self._states, memory.left, memory.unseen, shared.clock)
         for demand in demands:
             entry, base = self._entry(demand), memory.urls.get(demand.way)
             if entry is not None and base is not None:
@@ -301,6 +303,7 @@ class Registration:
             async with self._change() as change:
                 await change.remove_hook(hook)
             self._memory.left.pop(hook.id, None)
+            self._memory.unseen.pop(hook.id, None)
             self._memory.hook_problems.pop(hook.id, None)
 
     async def _remove_in_jira(self, hook: Hook, refusal: str | None) -> None:

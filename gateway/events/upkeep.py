@@ -7,7 +7,7 @@ crash in between hides it.
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -24,6 +24,9 @@ from jira_api.webhook_api import SeenWebhook, WantedWebhook
 
 log = structlog.get_logger()
 
+MAX_UNSEEN: Final = 3
+"""How often a webhook is made that Jira then does not show: each time may have left one that works, or waits."""
+
 
 class Outcome(NamedTuple):
     """What Jira shows of a hook at the end, None for nothing, and what is wrong, None when all is right."""
@@ -33,7 +36,10 @@ class Outcome(NamedTuple):
 
 
 class Upkeep:
-    """One round over the registered hooks of one Jira. `left`: what it does not keep as it should be, by hook."""
+    """One round over the registered hooks of one Jira.
+
+    `left`: what it does not keep as it should be, by hook; `unseen`: how often it took one and showed none.
+    """
 
     def __init__(
         self,
@@ -41,12 +47,14 @@ class Upkeep:
         events: EventLog,
         states: Mapping[int, HookState],
         left: MutableMapping[int, SeenWebhook],
+        unseen: MutableMapping[int, int],
         clock: Callable[[], datetime],
     ) -> None:
         self._webhooks = webhooks
         self._log = events
         self._states = states
         self._left = left
+        self._unseen = unseen
         self._clock = clock
         self._wanted: list[tuple[HookEntry, WantedWebhook]] = []
         self._troubles: dict[int, str] = {}
@@ -96,9 +104,15 @@ class Upkeep:
             log.warning("webhook_twice", connection=hook.connection, hook=hook.id, webhook=surplus.remote_id)
             await self._webhooks.delete(surplus)
         if found.step is Step.CREATE:
-            await self._webhooks.create(wanted)
+            await self._create(hook, wanted)
         elif found.step is Step.UPDATE and found.kept is not None:
             await self._webhooks.update(found.kept, wanted)
+
+    async def _create(self, hook: HookEntry, wanted: WantedWebhook) -> None:
+        if self._unseen.get(hook.id, 0) >= MAX_UNSEEN:
+            self._troubles[hook.id] = f"Jira took the webhook {MAX_UNSEEN} times and shows none: look at its list"
+            return
+        await self._webhooks.create(wanted)
 
     def _is_refused(self, hook: HookEntry) -> bool:
         """Say whether webhooks were refused since the hook was last right: Jira does not show what it signs with."""
@@ -112,6 +126,10 @@ class Upkeep:
         found = judge(wanted, mine, was_registered=False)
         trouble = self._troubles.get(hook.id)
         self._left.pop(hook.id, None)
+        if found.kept is not None:
+            self._unseen.pop(hook.id, None)
+        elif trouble is None:
+            self._unseen[hook.id] = self._unseen.get(hook.id, 0) + 1
         if found.kept is None:
             return Outcome(None, trouble or "Jira does not show the webhook that it took")
         if not found.wrong:

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from gateway.events.jira_client import JiraSilent
 from gateway.events.plan import marker
-from gateway.events.upkeep import Upkeep
+from gateway.events.upkeep import MAX_UNSEEN, Upkeep
 from gateway.events.webhooks_in_jira import NotTaken, Refused
 from gateway.store import Cause, Hook, HookState, Kind, Way
 from gateway.triggers import HookEntry
@@ -81,13 +81,13 @@ GOOD = HookState(7, checked_at=NOW - timedelta(hours=1))
 
 
 def world(*seen, state=GOOD):
-    done, left = [], {}
+    done, left, unseen = [], {}, {}
     jira, log = Jira(*seen, done=done), Log(done)
     states = {} if state is None else {7: state}
 
     async def run(entry=None, *, is_last=False):
         done.clear()
-        upkeep = Upkeep(jira, log, states, left, lambda: NOW)
+        upkeep = Upkeep(jira, log, states, left, unseen, lambda: NOW)
         upkeep.add(entry or hook(), EVENTS, BASE)
         return (await upkeep.run(list(jira.seen.values()), is_last=is_last))[7]
 
@@ -182,3 +182,23 @@ async def test_a_webhook_that_jira_took_and_does_not_show_is_a_problem():
 
     jira.create = create
     assert await run(hook(None)) == (None, "Jira does not show the webhook that it took")
+
+
+async def test_what_jira_takes_and_never_shows_is_not_made_for_ever():
+    jira, _, run = world(state=None)
+    made = []
+
+    async def create(wanted):
+        made.append(wanted)
+
+    jira.create = create
+    for _ in range(MAX_UNSEEN + 3):
+        outcome = await run(hook(None))
+    assert len(made) == MAX_UNSEEN
+    assert outcome.problem == "Jira took the webhook 3 times and shows none: look at its list"
+
+    jira.seen["1"] = right()
+    assert (await run(hook(None))).problem is None
+    del jira.seen["1"]
+    await run(hook(None))
+    assert len(made) == MAX_UNSEEN + 1
