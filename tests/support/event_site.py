@@ -141,11 +141,12 @@ def event_site(
     agent_settings: Mapping[str, str] | None = None,
     gateway_settings: Mapping[str, str] | None = None,
     login: Mapping[str, str] = ADMINISTRATOR,
+    log_level: str = "info",
 ) -> Iterator[EventSite]:
     """Run everything for as long as the block; the agent receives webhooks and may register them."""
     with (
         JiraProcess(profile, context="/jira") as jira,
-        Stack(folder, jira.url, settings={**LOOPBACK, **(gateway_settings or {})}) as stack,
+        Stack(folder, jira.url, settings={**LOOPBACK, **(gateway_settings or {})}, log_level=log_level) as stack,
     ):
         stack.start_gateway()
         port = free_port()
