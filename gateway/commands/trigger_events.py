@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -93,12 +92,11 @@ class _Reading:
     async def run(self, desk: "Desk") -> None:
         """Print what is there, and what comes when that is wanted."""
         from gateway.operations.triggers import find  # noqa: PLC0415 - see gateway.commands
-        from gateway.store.event_lookup import before_last  # noqa: PLC0415 - see gateway.commands
 
         trigger = await find(desk, self._name)
         async with opened(desk) as store:
             if self._last is not None:
-                self._after = await before_last(store, trigger.id, self._last, states=self._states)
+                self._after = await store.before_last(trigger.id, self._last, states=self._states)
             count = await self._print_all(store, trigger.id)
             if not count and not self._follow:
                 say(f"No such events of {self._name}." if self._states else f"No events of {self._name}.")
@@ -107,9 +105,7 @@ class _Reading:
                 await self._print_all(store, trigger.id)
 
     async def _print_all(self, store: "EventStore", trigger: int) -> int:
-        from gateway.store.event_lookup import headlines  # noqa: PLC0415 - see gateway.commands
-
-        read = store.page if self._as_json else partial(headlines, store)
+        read = store.page if self._as_json else store.headlines
         count = 0
         while True:
             page = await read(trigger, self._after, limit=PAGE, states=self._states)

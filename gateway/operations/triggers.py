@@ -12,7 +12,6 @@ from gateway.events.signing import make_secret
 from gateway.operations import connections
 from gateway.operations.desk import Desk
 from gateway.store import NotFound, Trigger
-from gateway.store.event_lookup import headlines
 from gateway.store.event_store import EventStore
 from gateway.trigger_rules import TriggerFields, check_connection, new_trigger, read_ids, read_since
 from gateway.triggers import trigger_place
@@ -120,7 +119,7 @@ async def _numbers_of(events: EventStore, trigger: Trigger, messages: Collection
     """Return the numbers of messages. An id is a hash of what happened: who wants its number looks at them all."""
     missing, found, after = set(messages), set[int](), 0
     while missing:
-        page = await headlines(events, trigger.id, after, limit=_AT_ONCE)
+        page = await events.headlines(trigger.id, after, limit=_AT_ONCE)
         if not page:
             raise NotFound("event", min(missing))
         for delivery in page:

@@ -6,17 +6,24 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
 
 from gateway.store.event_rows import Delivery, Event, State
 from gateway.store.event_tables import deliveries, events
 
-_EVENT_FIELDS = tuple(field.name for field in fields(Event))
-_JOINED = select(
-    deliveries.c.number, deliveries.c.trigger, deliveries.c.state, deliveries.c.attempts, deliveries.c.next_at,
-    deliveries.c.last_status, deliveries.c.last_error, deliveries.c.settled_at,
-    *(events.c[name] for name in _EVENT_FIELDS),
-).join_from(deliveries, events, deliveries.c.event == events.c.seq)  # fmt: skip
+_EVENT: list[ColumnElement[Any]] = [events.c[field.name] for field in fields(Event)]
+
+
+def _joined(event: list[ColumnElement[Any]]) -> Select[Any]:
+    row = deliveries.c
+    return select(
+        row.number, row.trigger, row.state, row.attempts, row.next_at, row.last_status, row.last_error, row.settled_at,
+        *event,
+    ).join_from(deliveries, events, row.event == events.c.seq)  # fmt: skip
+
+
+_JOINED = _joined(_EVENT)
+_HEADLINES = _joined([literal(b"").label("body") if column.key == "body" else column for column in _EVENT])
 _MAX_SKIP = 500  # a statement has a bound of parameters; whoever has more in hand asks for less
 
 
@@ -61,13 +68,12 @@ def page(
 ) -> list[Delivery]:
     """See `EventStore.page`."""
     row = deliveries.c
-    query = select(row.number, func.length(events.c.body)).join_from(deliveries, events, row.event == events.c.seq)
-    query = query.where(row.trigger == trigger, row.number > after).order_by(row.number).limit(limit)
-    if states:
-        query = query.where(row.state.in_([state.value for state in states]))
+    query: Select[Any] = select(row.number, func.length(events.c.body))
+    query = query.join_from(deliveries, events, row.event == events.c.seq)
+    query = _in_states(query.where(row.trigger == trigger, row.number > after), states).order_by(row.number)
     numbers: list[int] = []
     held = 0
-    for number, size in db.execute(query):
+    for number, size in db.execute(query.limit(limit)):
         held += size
         if numbers and held > max_bytes:
             break
@@ -75,6 +81,20 @@ def page(
     if not numbers:
         return []
     return _deliveries(db, _JOINED.where(row.number.in_(numbers)).order_by(row.number))
+
+
+def headlines(db: Connection, trigger: int, after: int, *, limit: int, states: Collection[State]) -> list[Delivery]:
+    """See `EventStore.headlines`."""
+    row = deliveries.c
+    query = _in_states(_HEADLINES.where(row.trigger == trigger, row.number > after), states)
+    return _deliveries(db, query.order_by(row.number).limit(limit))
+
+
+def before_last(db: Connection, trigger: int, count: int, *, states: Collection[State]) -> int:
+    """See `EventStore.before_last`."""
+    row = deliveries.c
+    query = _in_states(select(row.number).where(row.trigger == trigger), states)
+    return int(db.execute(query.order_by(row.number.desc()).offset(count).limit(1)).scalar() or 0)
 
 
 def last_number(db: Connection, trigger: int) -> int:
@@ -99,6 +119,10 @@ def counts(db: Connection) -> dict[int, dict[State, int]]:
     ):
         found[trigger][State(state)] = count
     return dict(found)
+
+
+def _in_states(query: Select[Any], states: Collection[State]) -> Select[Any]:
+    return query.where(deliveries.c.state.in_([state.value for state in states])) if states else query
 
 
 def _deliveries(db: Connection, query: Select[Any]) -> list[Delivery]:

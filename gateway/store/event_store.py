@@ -66,6 +66,19 @@ class EventStore:
             lambda db: event_reading.page(db, trigger, after, limit=limit, states=states, max_bytes=max_bytes)
         )
 
+    async def headlines(
+        self, trigger: int, after: int, *, limit: int, states: Collection[State] = ()
+    ) -> list[Delivery]:
+        """Return the deliveries of a trigger in order, from the one after number `after`, all with empty bodies.
+
+        Who lists the last hundred, or looks for a message by its id, must not make the store read gigabytes.
+        """
+        return await self._read(lambda db: event_reading.headlines(db, trigger, after, limit=limit, states=states))
+
+    async def before_last(self, trigger: int, count: int, *, states: Collection[State] = ()) -> int:
+        """Return the number after which `count` deliveries in these states follow, 0 when there are not so many."""
+        return await self._read(lambda db: event_reading.before_last(db, trigger, count, states=states))
+
     async def last_number(self, trigger: int) -> int:
         """Return the number of a trigger's newest delivery, 0 when it has none."""
         return await self._read(lambda db: event_reading.last_number(db, trigger))
