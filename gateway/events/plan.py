@@ -69,6 +69,8 @@ def choose(trigger: Trigger, site: Site, hooks: Mapping[int, Hook]) -> Choice:
     if hook is not None and hook.way not in site.urls and trigger.way in {None, hook.way}:
         return Choice(hook.kind, hook.way, site.no_way.get(hook.way), is_kept=True)
     ways = [Way.LAN, Way.INTERNET] if trigger.way is None else [trigger.way]
+    if hook is not None and hook.way in ways:
+        ways = [hook.way]  # another way would have to be tried first, and this one works
     way = next((way for way in ways if way in site.urls), None)
     if way is None:
         reason = "; ".join(site.no_way[way] for way in ways if way in site.no_way)
@@ -88,6 +90,8 @@ def _by_webhook(trigger: Trigger, site: Site, way: Way, hook: Hook | None) -> Ch
         return Choice(Kind.REGISTERED, way)  # it was registered once, and is there as far as we know
     if trigger.wanted is Kind.REGISTERED:
         return Choice(None, None, f"it cannot be registered: {reason}")
+    if trigger.kind is Kind.POLLED and site.has_account:  # that works, and a webhook would wait for somebody
+        return _polled(trigger, site, f"Jira could post webhooks now, but they cannot be registered: {reason}")
     return Choice(Kind.MANUAL, way, f"it cannot be registered: {reason}")
 
 

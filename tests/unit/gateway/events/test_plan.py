@@ -44,6 +44,21 @@ def test_who_is_refused_gets_steps_and_the_reason():
     assert "Jira answered 403" in choice.note
 
 
+def test_a_way_that_works_is_not_left_for_one_that_may_not():
+    row, net = trigger(hook=1, kind=Kind.REGISTERED), hook(way=Way.INTERNET, remote_id="5")
+    assert chosen(row, site(), net) == (Kind.REGISTERED, Way.INTERNET)
+    assert chosen(row, site(refusal="the policy does not allow it"), net) == (Kind.REGISTERED, Way.INTERNET)
+    assert chosen(trigger(hook=1, kind=Kind.REGISTERED, way=Way.LAN), site(), net) == (Kind.REGISTERED, Way.LAN)
+
+
+def test_what_is_polled_is_not_given_up_for_a_webhook_that_somebody_has_to_make():
+    row = trigger(kind=Kind.POLLED)
+    choice = choose(row, site(refusal="Jira answered 403"), {})
+    assert (choice.kind, "Jira answered 403" in choice.note) == (Kind.POLLED, True)
+    assert chosen(row, site()) == (Kind.REGISTERED, Way.LAN)
+    assert chosen(trigger(kind=Kind.POLLED, wanted=Kind.MANUAL), site()) == (Kind.MANUAL, Way.LAN)
+
+
 def test_what_was_asked_for_and_cannot_be_is_a_problem_and_nothing_else():
     for row, place in (
         (trigger(wanted=Kind.REGISTERED), site(refusal="Jira answered 403")),
