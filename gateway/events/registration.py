@@ -14,17 +14,18 @@ from typing import Final
 import structlog
 
 from gateway.directory import Directory, read_directory
-from gateway.errors import AGENT_OFFLINE, Problem
+from gateway.errors import AGENT_OFFLINE, OVERLOADED, Problem
 from gateway.events.event_log import EventLog
 from gateway.events.hooks import new_hook
 from gateway.events.jira_client import JiraClient, JiraSilent, Server
 from gateway.events.jql_check import objection_to
+from gateway.events.keeping import keep_gap, stamp
 from gateway.events.plan import Choice, Demand, Site, choose, marker, normal, ours, share
 from gateway.events.reach import reach
 from gateway.events.upkeep import Upkeep
 from gateway.events.webhooks_in_jira import NotTaken, Refused, WebhooksInJira
 from gateway.sealing import SecretKey
-from gateway.store import Change, Credentials, Hook, HookState, Kind, NotFound, Store, Trigger, Way
+from gateway.store import Cause, Change, Credentials, Gap, Hook, HookState, Kind, NotFound, Store, Trigger, Way
 from gateway.triggers import HookEntry
 from jira_api.webhook_api import SeenWebhook
 
@@ -259,8 +260,22 @@ class Registration:
             if outcome.problem is not None:
                 self._fail(demand, outcome.problem)
             elif demand.hook is not None:
+                await self._note_change_over(demand.hook, demand.triggers)
                 memory.hook_problems.pop(demand.hook.id, None)
                 shared.log.note_hook(demand.hook.id, problem=None, checked_at=shared.clock())
+
+    async def _note_change_over(self, hook: Hook, triggers: Sequence[Trigger]) -> None:
+        """Keep a gap when a hook is right for the first time and its triggers were polled: since the last search."""
+        state, now = self._states.get(hook.id), self._shared.clock()
+        if self._server is None or (state is not None and state.checked_at is not None):
+            return
+        marks = await self._shared.store.watermarks()
+        ends = [mark.until for row in triggers if (mark := marks.get(f"trigger:{row.id}")) and mark.until is not None]
+        if not ends or (since := min(ends) - self._server.ahead) >= now:
+            return
+        gap = Gap(0, f"polled/{hook.id}-{stamp(since)}", hook.connection, Cause.WEBHOOK, since, now, now, hook.way)
+        if not await keep_gap(self._shared.log, gap):
+            raise JiraSilent(Problem(OVERLOADED, "The store cannot be written, so a change from polling waits."))
 
     async def _adopt(self, demand: Demand, seen: SeenWebhook, *, signs: bool) -> None:
         """Keep what Jira calls the hook, that it signs, and that it is registered, by whomever."""

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretBytes
 
 from gateway.events import hook_worker, lan_address
-from gateway.store import Cause, Kind, Trigger, Way
+from gateway.store import Cause, Kind, Trigger, Watermark, Way
 from gateway.triggers import trigger_place
 from tests.support.event_world import PUBLIC_URL, event_world, until
 from tests.support.fake_jira import CloseBeforeAnswer, CutMidBody, FakeJira, Status
@@ -495,3 +495,19 @@ async def test_no_way_from_jira_to_us_means_polling(tmp_path):
         assert settled["kind"] == "polled"
         assert "sprint_started" in settled["note"]
         assert json.dumps(settled)
+
+
+async def test_from_polling_to_a_webhook_the_time_in_between_is_a_gap(tmp_path):
+    async with FakeJira("9.12") as jira, event_world(tmp_path) as world:
+        await world.connect("hq", jira)
+        row, searched = await world.trigger("t1", "hq", MADE), world.now() - timedelta(minutes=30)
+        async with world.store.change("gateway", world.now()) as change:
+            await change.decide_trigger("t1", Kind.POLLED, None, "Jira cannot post webhooks")
+        world.log.mark(Watermark(f"trigger:{row.id}", searched, searched))
+        await world.run_parts("registrar")
+        assert (await world.registrar.settle("t1"))["kind"] == "registered"
+        await state_of(world, (await world.store.hooks())[0])
+        await look(world)
+        [gap] = await gaps(world)
+        assert abs(gap.from_at - searched) < timedelta(seconds=10)
+        assert gap.to_at > searched + timedelta(minutes=29)
