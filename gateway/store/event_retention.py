@@ -6,14 +6,16 @@ is never given up for room; while such events alone are too many, no new ones ar
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from gateway.store.event_rows import State
 from gateway.store.event_tables import deliveries, events, gaps
 
 _AT_ONCE = 1000
-"""Events that one transaction deletes for room: a long one would hold up the commits of new events."""
+_BYTES_AT_ONCE = 64 << 20
+"""What one transaction deletes at most: a long one would hold up the commits of new events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,17 @@ class Pruned:
 
 def prune(db: Connection, before: datetime, max_bytes: int) -> Pruned:
     """See `EventStore.prune`."""
-    old = select(events.c.seq).where(events.c.received_at < before).order_by(events.c.received_at).limit(_AT_ONCE)
-    gone = _delete(db, [row.seq for row in db.execute(old)])
+    query = select(events.c.seq, events.c.size).where(events.c.received_at < before).order_by(events.c.received_at)
+    old, more = _some(db, query, None)
+    _delete(db, old)
     db.execute(delete(gaps).where(gaps.c.swept_at < before))
-    held = int(db.execute(select(func.coalesce(func.sum(events.c.size), 0))).scalar() or 0)
-    if gone < _AT_ONCE and held > max_bytes:
-        gone += _make_room(db, held - max_bytes)
-        held = int(db.execute(select(func.coalesce(func.sum(events.c.size), 0))).scalar() or 0)
-    return Pruned(gone, held, gone >= _AT_ONCE)
+    held = _held(db)
+    unwanted: list[int] = []
+    if not more and held > max_bytes:
+        unwanted, more = _some(db, _nobody_waits_for(), held - max_bytes)
+        _delete(db, unwanted)
+        held = _held(db)
+    return Pruned(len(old) + len(unwanted), held, more)
 
 
 def expedite(db: Connection, trigger: int, now: datetime) -> int:
@@ -44,24 +49,34 @@ def expedite(db: Connection, trigger: int, now: datetime) -> int:
     return db.execute(update(deliveries).where(*waiting).values(next_at=now)).rowcount
 
 
-def _make_room(db: Connection, wanted: int) -> int:
-    """Delete the oldest events that no delivery waits for until `wanted` bytes are free."""
+def _held(db: Connection) -> int:
+    return int(db.execute(select(func.coalesce(func.sum(events.c.size), 0))).scalar() or 0)
+
+
+def _nobody_waits_for() -> Select[Any]:
+    """Return the events that no delivery waits for, the oldest first."""
     waits = select(deliveries.c.number).where(
         deliveries.c.event == events.c.seq, deliveries.c.state == State.PENDING.value
     )
-    query = select(events.c.seq, events.c.size).where(~waits.exists()).order_by(events.c.received_at).limit(_AT_ONCE)
-    chosen, freed = [], 0
-    for seq, size in db.execute(query):
-        if freed >= wanted:
-            break
+    return select(events.c.seq, events.c.size).where(~waits.exists()).order_by(events.c.received_at)
+
+
+def _some(db: Connection, query: Select[Any], wanted: int | None) -> tuple[list[int], bool]:
+    """Return the first events of a query, as many as `wanted` bytes need, and whether that was too much for once."""
+    chosen: list[int] = []
+    freed = 0
+    for seq, size in db.execute(query.limit(_AT_ONCE)):
+        if wanted is not None and freed >= wanted:
+            return chosen, False
+        if chosen and freed + size > _BYTES_AT_ONCE:
+            return chosen, True
         chosen.append(seq)
         freed += size
-    return _delete(db, chosen)
+    return chosen, len(chosen) == _AT_ONCE
 
 
-def _delete(db: Connection, seqs: list[int]) -> int:
+def _delete(db: Connection, seqs: list[int]) -> None:
     for at in range(0, len(seqs), 500):
         part = seqs[at : at + 500]
         db.execute(delete(deliveries).where(deliveries.c.event.in_(part)))
         db.execute(delete(events).where(events.c.seq.in_(part)))
-    return len(seqs)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.store import NewEvent, Settled, State
+from gateway.store import NewEvent, Settled, State, event_retention
 from gateway.store.event_store import open_event_store
 from gateway.store.event_writing import ROW_BYTES, Batch
 from tests.support.subscriptions import NOW
@@ -105,6 +105,16 @@ async def test_what_is_to_be_sent_yet_never_goes_for_room(store):
     await add(store, 1, 2, 3, size=1000)
     pruned = await store.prune(NOW - timedelta(days=30), 100)
     assert (pruned.events, pruned.bytes_left) == (0, 3000 + 6 * ROW_BYTES)
+
+
+async def test_large_ones_go_a_few_at_a_time(store, monkeypatch):
+    monkeypatch.setattr(event_retention, "_BYTES_AT_ONCE", 2500 + 4 * ROW_BYTES)
+    for delivery in await add(store, *range(5), size=1000):
+        await settle(store, delivery)
+    by_size = await store.prune(NOW - timedelta(days=30), 0)
+    by_age = await store.prune(NOW + timedelta(days=1), 10**9)
+    rest = await store.prune(NOW + timedelta(days=1), 10**9)
+    assert [(one.events, one.more) for one in (by_size, by_age, rest)] == [(2, True), (2, True), (1, False)]
 
 
 async def test_events_without_a_body_take_room_too(store):
