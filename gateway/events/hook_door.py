@@ -91,7 +91,12 @@ class HookDoor:
             is_whole = True
             headers = exchange.request.headers
             arrival = Arrival(hook, headers, query.decode("ascii"), body, self._clock())
-            self._intake.take(arrival, judged)
+            try:
+                self._intake.take(arrival, judged)
+            except Exception:  # a bug must cost neither the answer nor the room
+                log.exception("webhook_crashed", request_id=request_id, connection=hook.connection)
+                if not exchange.responded:
+                    judged(Verdict.NO_ROOM)
 
         def judged(verdict: Verdict) -> None:
             collected.release()

@@ -179,6 +179,19 @@ def test_what_a_jira_sent_and_is_not_kept_is_told(door, intake, lost):
     assert lost == ["hq"] * 3
 
 
+def test_a_bug_of_ours_costs_neither_the_answer_nor_the_room_and_is_a_gap(door, intake, lost):
+    def crash(arrival, done):
+        raise KeyError("bug")
+
+    intake.take = crash
+    for _ in range(3):
+        exchange, receiver = begin(door, MAX_BODY_BYTES)
+        with capture_logs() as logs:
+            receiver.on_body_end([])
+        assert (exchange.status, logs[0]["event"]) == (503, "webhook_crashed")
+    assert lost == ["hq"] * 3
+
+
 def test_a_jira_that_hangs_up_after_its_webhook_is_taken_has_lost_nothing(door, intake, lost):
     intake.take = lambda arrival, done: intake.taken.append(done)
     _, receiver = begin(door, 5)
