@@ -126,9 +126,9 @@ class EventLog:
                     rest, self._rest = self._rest, Batch()
                     await self.store.write(rest)
         for _, done in self._offered:
-            done(None)
+            _tell(done, None)
         for _, told in self._offered_gaps:
-            told(False)
+            _tell(told, False)
         self._offered, self._offered_gaps = [], []
 
     async def _write_some(self) -> None:
@@ -141,15 +141,17 @@ class EventLog:
         try:
             made = await self.store.write(rest)
             is_written = True
-        except StoreError as error:
+        except Exception as error:  # what one event is made of must not end the writer of all
+            if not isinstance(error, StoreError):
+                log.exception("event_log_broken")
             self._failed(rest, error)
             self._settled = settled + self._settled
         finally:
             if not is_written:
                 for _, done in offered:
-                    done(None)
+                    _tell(done, None)
             for _, told in gaps:
-                told(is_written)
+                _tell(told, is_written)
         if not is_written:
             await asyncio.sleep(RETRY_SECONDS)
             return
@@ -157,7 +159,7 @@ class EventLog:
             log.info("event_log_recovered")
         self.problem = None
         for is_durable in settled:
-            is_durable()
+            _tell(is_durable)
         self._succeeded(offered, made)
 
     def _take(self) -> tuple[list[tuple[NewEvent, Done]], Batch]:
@@ -178,17 +180,18 @@ class EventLog:
         self.stored += len(offered)
         self.stored_bytes += sum(len(event.body) + OVERHEAD_BYTES for event, _ in offered)
         for (_, done), deliveries in zip(offered, made, strict=True):
-            done(deliveries)
+            _tell(done, deliveries)
         fresh = [delivery for deliveries in made for delivery in deliveries]
         if fresh:
             for listener in self.listeners:
-                listener(fresh)
+                _tell(listener, fresh)
 
-    def _failed(self, rest: Batch, error: StoreError) -> None:
+    def _failed(self, rest: Batch, error: Exception) -> None:
         """Refuse the events, and keep the rest for the next batch: what was sent must not be sent again."""
+        reason = str(error) if isinstance(error, StoreError) else f"a fault of ours ({type(error).__name__})"
         if self.problem is None:
-            log.error("event_log_unwritable", reason=str(error), consequence="webhooks are answered with 503")
-        self.problem = str(error)
+            log.error("event_log_unwritable", reason=reason, consequence="webhooks are answered with 503")
+        self.problem = reason
         later, self._rest = self._rest, rest
         rest.events, rest.gaps = [], []
         rest.settled += later.settled
@@ -198,3 +201,11 @@ class EventLog:
         rest.alive_at = later.alive_at or rest.alive_at
         if rest:
             self._wanted.set()
+
+
+def _tell(callback: Callable[..., None], *news: object) -> None:
+    """Call back; a fault of whoever is called costs neither the only writer nor the others who wait."""
+    try:
+        callback(*news)
+    except Exception:
+        log.exception("event_log_callback_failed")

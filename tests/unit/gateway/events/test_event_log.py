@@ -190,3 +190,28 @@ async def test_the_end_writes_outcomes_and_refuses_what_nobody_acknowledged(tmp_
             writer.cancel()
         assert answers == [None]
         assert (await store.find(1, "changelog/1")).state is State.DELIVERED
+
+
+async def test_what_cannot_be_written_at_all_ends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(event_log, "RETRY_SECONDS", 0.01)
+    async with running(tmp_path) as log:
+        with pytest.raises(StoreError):
+            await log.add(event(issue_key="\ud800"))
+        assert len(await log.add(event(2))) == 1
+        assert log.problem is None
+
+
+async def test_who_fails_to_hear_costs_nobody_else_anything(tmp_path):
+    heard = []
+
+    def fail(made):
+        heard.append(made)
+        raise KeyError("bug")
+
+    async with running(tmp_path) as log:
+        log.listeners += [fail, heard.append]
+        log.offer(event(1), fail)
+        log.offer_gaps([], fail)
+        assert len(await log.add(event(2))) == 1
+        assert len(await log.add(event(3))) == 1
+    assert len(heard) >= 5
