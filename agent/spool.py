@@ -190,8 +190,8 @@ class Spool:
         if changes.appends and rest:
             try:
                 return file.write(rest), rest.drops, failure
-            except SpoolError as error:
-                failure = error
+            except Exception as error:  # noqa: BLE001 - as above
+                failure = error if isinstance(error, SpoolError) else SpoolUnavailable(self.path, repr(error))
         self._unwritten = rest
         return file.contents, [], failure
 
@@ -224,7 +224,10 @@ class Spool:
         else:
             self._succeed()
         for done in batch.dones:
-            done(failure)
+            try:
+                done(failure)
+            except Exception:  # whoever it is, the others must hear of theirs
+                log.exception("spool_callback_failed")
         if batch.dones and failure is None:
             self.on_kept()
 

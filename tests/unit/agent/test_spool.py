@@ -227,3 +227,30 @@ async def test_whoever_carries_is_woken_after_a_record_was_kept(spool, writes):
     spool.mark_alive(1)
     await settled(spool)
     assert woken == [1]
+
+
+async def test_who_fails_to_hear_costs_nobody_else_anything(spool, writes):
+    writes.gate.clear()
+    heard = []
+
+    def fail(error):
+        heard.append("failed")
+        raise KeyError("bug")
+
+    spool.append(record(1), heard.append)
+    spool.append(record(2), fail)
+    spool.append(record(3), heard.append)
+    writes.gate.set()
+    await settled(spool)
+    assert heard == [None, "failed", None]
+    assert await kept(spool, record(4)) == [None]
+
+
+async def test_a_fault_in_the_second_attempt_is_told_and_the_thread_lives(spool, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolFile, "write", lambda self, changes: 1 / 0)
+        spool.drop([1])
+        await settled(spool)  # the drop waits for the next transaction
+        [error] = await kept(spool, record(2))
+    assert isinstance(error, SpoolUnavailable)
+    assert await kept(spool, record(3)) == [None]
