@@ -34,6 +34,7 @@ class Room:
         self.reading = asyncio.Lock()  # of the store: what one worker reads is counted before the next one reads
         self._limit = limit
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large_in_vain = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<Room {self.held} of {self._limit} bytes>"
@@ -54,12 +55,15 @@ class Room:
         return True
 
     @asynccontextmanager
-    async def sending(self, size: int) -> AsyncIterator[None]:
-        """Send a delivery in the block: large ones of all triggers take turns, each for as long as an attempt may."""
+    async def sending(self, size: int, *, is_failing: bool) -> AsyncIterator[None]:
+        """Send a delivery in the block: large ones of all triggers take turns, each for as long as an attempt may.
+
+        Those to subscribers that fail take turns of their own, so that however many hang, the others go on.
+        """
         if size <= LARGE_BYTES:
             yield
             return
-        async with self._large:
+        async with self._large_in_vain if is_failing else self._large:
             yield
 
     def give_back(self, size: int) -> None:

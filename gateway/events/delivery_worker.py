@@ -248,7 +248,7 @@ class DeliveryWorker:
 
     async def _attempt(self, delivery: Delivery) -> None:
         try:
-            async with self._means.room.sending(size_of(delivery)):
+            async with self._means.room.sending(size_of(delivery), is_failing=self.is_failing):
                 outcome = await self._send(delivery)
         except Exception as error:  # whatever it is, the other deliveries go on
             log.exception("delivery_attempt_broken", trigger=self.entry.name, number=delivery.number)

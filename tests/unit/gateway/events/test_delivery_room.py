@@ -31,7 +31,7 @@ async def test_large_ones_are_sent_a_few_at_a_time_and_small_ones_pass_them():
     room, sending, leave = Room(), [], asyncio.Event()
 
     async def send(size):
-        async with room.sending(size):
+        async with room.sending(size, is_failing=False):
             sending.append(size)
             await leave.wait()
 
@@ -41,6 +41,24 @@ async def test_large_ones_are_sent_a_few_at_a_time_and_small_ones_pass_them():
         tasks.create_task(send(LARGE_BYTES))
         await asyncio.sleep(0.01)
         assert sorted(sending) == [LARGE_BYTES] + [LARGE_BYTES + 1] * LARGE_AT_ONCE
+        leave.set()
+    assert len(sending) == LARGE_AT_ONCE + 4
+
+
+async def test_large_ones_to_subscribers_that_fail_hold_up_only_each_other():
+    room, sending, leave = Room(), [], asyncio.Event()
+
+    async def send(name, is_failing):
+        async with room.sending(LARGE_BYTES + 1, is_failing=is_failing):
+            sending.append(name)
+            await leave.wait()
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for _ in range(LARGE_AT_ONCE + 3):
+            tasks.create_task(send("dead", is_failing=True))
+        tasks.create_task(send("healthy", is_failing=False))
+        await asyncio.sleep(0.01)
+        assert sorted(sending) == ["dead", "healthy"]
         leave.set()
     assert len(sending) == LARGE_AT_ONCE + 4
 
