@@ -129,7 +129,7 @@ def test_a_full_disk_of_the_gateway_is_503_never_2xx_and_recovers_by_itself(tmp_
 
 def test_a_full_disk_of_the_agent_is_503_never_2xx_and_recovers_by_itself(tmp_path):
     state = tmp_path / "disk"
-    with small_disk(state, 24 << 20), event_site(tmp_path / "s") as site:  # short: a socket's path holds 107 bytes
+    with small_disk(state, 24 << 20), event_site(tmp_path) as site:
         subscriber = site.subscribe("all", "jira:issue_created")
         url = webhook_url(site)
         site.agent.stop()
