@@ -10,12 +10,14 @@ from agent.addresses import GatewayAddress
 from agent.dialer import Dialer, ProxyRoute
 from agent.identity import read_identity
 from bench.measure import settle
-from gateway.agent_streams import refuse_stream
+from gateway.agent_streams import Discarded
 from tests.support.stack import Stack
 from tunnel.budget import Budget
-from tunnel.errors import LinkClosed
+from tunnel.errors import ErrorCode, LinkClosed, Progress
+from tunnel.heads import RequestHead
 from tunnel.link import Link
 from tunnel.session import Role, Session
+from tunnel.streams import Stream, StreamReceiver
 
 LINKS = 200  # an instance may have 256
 PER_SECOND = 80
@@ -38,7 +40,7 @@ async def _hold(stack: Stack) -> float:
         opened = []
         for _ in range(LINKS):
             websocket = await dialer.dial(address, identity)
-            link = Link(websocket, Session(Role.AGENT, budget=budget, clock=monotonic), refuse_stream)
+            link = Link(websocket, Session(Role.AGENT, budget=budget, clock=monotonic), _refuse)
             opened.append(link)
             links.create_task(_run(link))
             await asyncio.sleep(1 / PER_SECOND)
@@ -46,6 +48,12 @@ async def _hold(stack: Stack) -> float:
         for link in opened:
             link.abort()
     return rss
+
+
+def _refuse(stream: Stream, head: RequestHead) -> StreamReceiver:
+    del head
+    stream.reset(ErrorCode.OVERLOADED, Progress.NOT_SENT, "this link is only held")
+    return Discarded(stream)
 
 
 async def _run(link: Link) -> None:
