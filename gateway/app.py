@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import structlog
 
@@ -23,27 +22,22 @@ from gateway.agent_streams import AgentStreams
 from gateway.api_listener import ApiListener
 from gateway.audit_heads import log_audit_heads
 from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
+from gateway.console import Console
 from gateway.direct_links import DirectConnections
 from gateway.direct_origin import Origins
 from gateway.directory import Directory, read_directory, watch
 from gateway.egress import Dialer, Egress
 from gateway.egress_proof import EgressProof
 from gateway.enrollment import EnrollmentDesk
-from gateway.events.metrics import render_events
 from gateway.events.service import EventService, Surroundings
-from gateway.explain import explain_command
 from gateway.front_door import FrontDoor
 from gateway.local_relay import LocalRelay
 from gateway.management.office import Office
 from gateway.management.server import SOCKET_NAME, serve_management
-from gateway.metrics import render
 from gateway.outcomes import OutcomeLog
-from gateway.permissions import permissions_command
-from gateway.probe import test_connection
 from gateway.registry import Registry
 from gateway.sealing import SealingError, SecretKey, load_secret_key
 from gateway.settings import GatewaySettings
-from gateway.status import link_rows, status_page
 from gateway.store import Store, StoreError, open_store
 from gateway.store.engine import database_path
 from gateway.store.event_store import EventStore, open_event_store
@@ -53,7 +47,7 @@ from http1.limits import OpenSockets
 from http1.sweep import Sweeper
 from runtime import logs, loop
 from runtime.address import Address
-from runtime.admin import Pages, serve_admin
+from runtime.admin import serve_admin
 from runtime.control import serve_control
 from runtime.exits import CONFIGURATION, OK, CommandFailed
 from runtime.groups import leave_group, leaving_group
@@ -113,7 +107,17 @@ class Gateway:
         self.events: EventService | None = None
         self.directory = directory
         self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
-        self._not_ready: dict[str, str] = {
+        self.console = Console(
+            self.registry,
+            self.outcomes,
+            self.sockets,
+            self.budget,
+            self.direct,
+            self.egress_proof,
+            lambda: self.directory,
+            self.software,
+        )
+        self.console.not_ready |= {
             "api": "the API listener is starting",
             "management": "the management API is starting",
             "tunnel": "the tunnel is starting",
@@ -134,8 +138,10 @@ class Gateway:
                 tasks.create_task(self.tunnel.run(self._settings.tunnel_listen, self._tls, self._tunnel_started))
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
                 tasks.create_task(self._watch_authority())
-                tasks.create_task(serve_admin(self._settings.admin_listen, self._pages(), "JIRA_GATEWAY_ADMIN_LISTEN"))
-                tasks.create_task(serve_control(self._settings.state_dir, self._commands()))
+                tasks.create_task(
+                    serve_admin(self._settings.admin_listen, self.console.pages(), "JIRA_GATEWAY_ADMIN_LISTEN")
+                )
+                tasks.create_task(serve_control(self._settings.state_dir, self.console.commands()))
                 tasks.create_task(self._serve_management())
                 tasks.create_task(log_audit_heads(self._stored.store))
                 await stop.wait()
@@ -159,10 +165,11 @@ class Gateway:
         self.door.local = self.local
         self.events = self._open_events(settings.derived_public_url(bound))
         self.door.hooks = self.events.door
+        self.console.events = self.events
         tasks.create_task(self.events.run())
         tasks.create_task(self.local.run())
         tasks.create_task(self.api.run())
-        self._not_ready.pop("api", None)
+        self.console.not_ready.pop("api", None)
         log.info("api_listening", address=str(bound), public_url=settings.derived_public_url(bound))
 
     def _open_events(self, public_url: str) -> EventService:
@@ -186,7 +193,7 @@ class Gateway:
         return events
 
     def _tunnel_started(self, bound: Address) -> None:
-        self._not_ready.pop("tunnel", None)
+        self.console.not_ready.pop("tunnel", None)
         self._tunnel_url = self._settings.derived_tunnel_url(bound)
         log.info("gateway_ready", tunnel_url=self._tunnel_url, version=release())
 
@@ -205,7 +212,7 @@ class Gateway:
             authority=stored.authority,
             directory=lambda: self.directory,
             refresh=refresh,
-            commands=self._commands(),
+            commands=self.console.commands(),
             tunnel_url=lambda: self._tunnel_url,
             now=partial(datetime.now, UTC),
             events=stored.events,
@@ -213,7 +220,7 @@ class Gateway:
         )
 
         def started() -> None:
-            self._not_ready.pop("management", None)
+            self.console.not_ready.pop("management", None)
 
         await serve_management(settings.state_dir, office, self.software, started=started)
 
@@ -258,48 +265,9 @@ class Gateway:
             log.info("authority_reloaded", hosts=self._hosts)
         return stamp
 
-    def _pages(self) -> Pages:
-        return Pages(
-            ready=lambda: next(iter(self._not_ready.values()), self.egress_proof.mismatch),
-            status=lambda: {
-                **status_page(self.registry, self.directory, self.software),
-                "direct": self.direct.rows(),
-                "egress": self.egress_proof.page(),
-                "events": None if self.events is None else self.events.page(),
-            },
-            metrics=lambda: (
-                render(self.registry, self.outcomes, self.sockets, self.budget, self.direct)
-                + ("" if self.events is None else render_events(self.events))
-            ),
-        )
-
-    def _commands(self) -> dict[str, Any]:
-        async def links(_: dict[str, Any]) -> dict[str, Any]:
-            return {"links": link_rows(self.registry)}
-
-        async def test(arguments: dict[str, Any]) -> dict[str, Any]:
-            name = str(arguments.get("name", ""))
-            connection = self.directory.connection(name)
-            if connection is None:
-                raise CommandFailed(f"there is no connection {name}; see jira-gateway connections list")
-            checks = await test_connection(connection, self.registry, self.direct.pick)
-            rows = [
-                {"check": row.check, "result": row.result, "detail": row.detail, "action": row.action} for row in checks
-            ]
-            return {"name": name, "ok": all(row.result != "fail" for row in checks), "checks": rows}
-
-        async def permissions(arguments: dict[str, Any]) -> dict[str, Any]:
-            return await permissions_command(arguments, self.directory, self.registry, self.direct.pick)
-
-        async def explain(arguments: dict[str, Any]) -> dict[str, Any]:
-            return await explain_command(arguments, self.outcomes.recent)
-
-        named = {"links": links, "test-connection": test, "permissions": permissions, "explain": explain}
-        return named | ({} if self.events is None else self.events.commands())
-
     async def _drain(self) -> None:
         settings = self._settings
-        self._not_ready["stop"] = "the gateway is stopping"
+        self.console.not_ready["stop"] = "the gateway is stopping"
         log.info("gateway_draining", seconds=settings.drain_seconds)
         if self.door is not None:
             self.door.is_draining = True

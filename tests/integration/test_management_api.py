@@ -47,7 +47,7 @@ class Administrator(Caller):
 async def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("managed")
     async with FakeJira() as jira, running_gateway(folder, connection_domain="gw.example") as stack:
-        await until(lambda: "management" not in stack.gateway._not_ready)
+        await until(lambda: "management" not in stack.gateway.console.not_ready)
         stack.jira = jira
         await stack.enroll("hq", jira)
         await stack.connect("hq")
@@ -350,7 +350,7 @@ async def test_the_trail_is_read_page_by_page(admin):
 
 async def test_a_cut_end_is_found_with_a_head_that_was_kept(tmp_path):
     async with running_gateway(tmp_path) as stack:
-        await until(lambda: "management" not in stack.gateway._not_ready)
+        await until(lambda: "management" not in stack.gateway.console.not_ready)
         admin = await administrator(stack)
         for name in ("one", "two"):
             await admin.must("POST", "/tokens", {"name": name, "scopes": ["admin"]})

@@ -105,7 +105,7 @@ async def running_world(folder, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(app, "Office", office)
             async with running_gateway(folder, **options) as world.stack:
-                await until(lambda: "management" not in world.stack.gateway._not_ready)
+                await until(lambda: "management" not in world.stack.gateway.console.not_ready)
                 await world.stack.enroll("hq", jira)
                 await world.stack.connect("hq")
                 await world.stack.connect("other", via="hq")

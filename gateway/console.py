@@ -1,0 +1,89 @@
+"""What a running gateway shows on its admin pages and obeys on its control socket.
+
+Reads the parts that gateway.app has put together; owns no state but why the gateway is not ready yet.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.direct_links import DirectConnections
+from gateway.directory import Directory
+from gateway.egress_proof import EgressProof
+from gateway.events.metrics import render_events
+from gateway.events.service import EventService
+from gateway.explain import explain_command
+from gateway.metrics import render
+from gateway.outcomes import OutcomeLog
+from gateway.permissions import permissions_command
+from gateway.probe import test_connection
+from gateway.registry import Registry
+from gateway.status import link_rows, status_page
+from http1.limits import OpenSockets
+from runtime.admin import Pages
+from runtime.control import Command
+from runtime.exits import CommandFailed
+from tunnel.budget import Budget
+
+
+@dataclass(slots=True, eq=False)
+class Console:
+    """The parts that pages and commands read. `events` is None before the front door is open."""
+
+    registry: Registry
+    outcomes: OutcomeLog
+    sockets: OpenSockets
+    budget: Budget
+    direct: DirectConnections
+    egress_proof: EgressProof
+    directory: Callable[[], Directory]
+    software: str
+    events: EventService | None = None
+    not_ready: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Console {self.ready() or 'ready'}>"
+
+    def ready(self) -> str | None:
+        """Return None when the gateway can serve, else why not."""
+        return next(iter(self.not_ready.values()), self.egress_proof.mismatch)
+
+    def pages(self) -> Pages:
+        """Return the admin pages."""
+        return Pages(self.ready, self._status, self._metrics)
+
+    def commands(self) -> dict[str, Command]:
+        """Return the commands of the control socket."""
+        named: dict[str, Command] = {
+            "links": self._links,
+            "test-connection": self._test_connection,
+            "permissions": lambda words: permissions_command(words, self.directory(), self.registry, self.direct.pick),
+            "explain": lambda words: explain_command(words, self.outcomes.recent),
+        }
+        return named | ({} if self.events is None else self.events.commands())
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            **status_page(self.registry, self.directory(), self.software),
+            "direct": self.direct.rows(),
+            "egress": self.egress_proof.page(),
+            "events": None if self.events is None else self.events.page(),
+        }
+
+    def _metrics(self) -> str:
+        page = render(self.registry, self.outcomes, self.sockets, self.budget, self.direct)
+        return page + ("" if self.events is None else render_events(self.events))
+
+    async def _links(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"links": link_rows(self.registry)}
+
+    async def _test_connection(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        name = str(arguments.get("name", ""))
+        connection = self.directory().connection(name)
+        if connection is None:
+            raise CommandFailed(f"there is no connection {name}; see jira-gateway connections list")
+        checks = await test_connection(connection, self.registry, self.direct.pick)
+        rows = [
+            {"check": row.check, "result": row.result, "detail": row.detail, "action": row.action} for row in checks
+        ]
+        return {"name": name, "ok": all(row.result != "fail" for row in checks), "checks": rows}
