@@ -107,21 +107,7 @@ class Gateway:
         self.events: EventService | None = None
         self.directory = directory
         self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
-        self.console = Console(
-            self.registry,
-            self.outcomes,
-            self.sockets,
-            self.budget,
-            self.direct,
-            self.egress_proof,
-            lambda: self.directory,
-            self.software,
-        )
-        self.console.not_ready |= {
-            "api": "the API listener is starting",
-            "management": "the management API is starting",
-            "tunnel": "the tunnel is starting",
-        }
+        self.console = self._furnish_console()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain and return."""
@@ -148,6 +134,24 @@ class Gateway:
                 await self._drain()
                 log.info("gateway_stopped")
                 leave_group()
+
+    def _furnish_console(self) -> Console:
+        console = Console(
+            self.registry,
+            self.outcomes,
+            self.sockets,
+            self.budget,
+            self.direct,
+            self.egress_proof,
+            lambda: self.directory,
+            self.software,
+        )
+        console.not_ready |= {
+            "api": "the API listener is starting",
+            "management": "the management API is starting",
+            "tunnel": "the tunnel is starting",
+        }
+        return console
 
     async def _open_door(self, tasks: asyncio.TaskGroup) -> None:
         settings = self._settings
