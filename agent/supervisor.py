@@ -2,7 +2,8 @@
 
 Connect once is agent.dialer's, when again is agent.backoff's, how many is agent.links'; here they are put to work.
 The first link goes before the others (docs/contract.md §7). When a gateway drains, its link keeps its streams while the
-replacement is dialled. A rejected certificate is retried every minute or two, loudly, until a person has acted.
+replacement is dialled. A link that is spent, or shows an older certificate, works until its successor does; they go one
+after the other. A rejected certificate is retried every minute or two, loudly, until a person has acted.
 """
 
 import asyncio
@@ -10,13 +11,14 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
 from agent.addresses import GatewayAddress
 from agent.backoff import Backoff
 from agent.dialer import Dialer, Websocket
-from agent.errors import DialError
+from agent.errors import Cause, DialError
 from agent.identity import Identity
 from agent.line import LineCounters, read_line
 from agent.links import LinkCount
@@ -28,16 +30,23 @@ log = structlog.get_logger()
 OBSERVE_SECONDS = 5.0
 POLL_SECONDS = 0.25
 RETIRE_SECONDS = 30.0
+GREETING_SECONDS = 5.0
+"""How long a successor has for its first round trip, after which the gateway surely sends requests on it."""
 
 
 @dataclass(slots=True, eq=False)
 class LiveLink:
-    """One open websocket with its link, and the event of its end."""
+    """One open websocket with its link, the identity that it shows, and the event of its end.
+
+    Set `is_spent` to have it replaced: its successor is up before it drains.
+    """
 
     slot: int
     gateway: GatewayAddress
     link: Link
     line: Callable[[], LineCounters | None]
+    identity: Identity
+    is_spent: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     closed: LinkClosed | None = None
 
@@ -82,6 +91,8 @@ class Supervisor:
         self._slots = 0
         self._news: dict[bytes, bytes] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._serial: int | None = None  # of the certificate that links should show; None: whichever
+        self._replacing = asyncio.Lock()
         self.trouble: dict[int, Trouble] = {}
         self.is_draining = False
         self.opened = 0
@@ -109,6 +120,10 @@ class Supervisor:
         self._news = dict(news)
         for live in self._live:
             live.link.announce(self._news)
+
+    def show(self, serial: int) -> None:
+        """Have every link show the certificate with this serial: others are replaced, one after the other."""
+        self._serial = serial
 
     async def run(self) -> None:
         """Hold links until cancelled."""
@@ -169,7 +184,7 @@ class Supervisor:
         gateway = gateways[turn % len(gateways)]
         websocket = await self._dialer.dial(gateway, identity)
         sock = websocket.transport.get_extra_info("socket")
-        live = LiveLink(slot, gateway, self._make_link(websocket), lambda: read_line(sock))
+        live = LiveLink(slot, gateway, self._make_link(websocket), lambda: read_line(sock), identity)
         self._live[live] = None
         self.opened += 1
         if self._news:
@@ -184,7 +199,7 @@ class Supervisor:
             await live.link.run()
         except LinkClosed as closed:
             live.closed = closed
-            level = log.info if self.is_draining else log.warning
+            level = log.info if self.is_draining or live.is_spent else log.warning
             level("link_down", link=live.slot, gateway=str(live.gateway), reason=str(closed))
         finally:
             del self._live[live]
@@ -192,9 +207,13 @@ class Supervisor:
 
     async def _hold(self, live: LiveLink) -> float:
         """Return when this slot needs another link: with the seconds that the gateway asked to wait."""
+        clock = asyncio.get_running_loop().time
+        succession, try_at = Backoff(self._dice), 0.0
         while not live.ended.is_set():
             if live.link.draining and not self.is_draining:
                 return 0.0  # make before break: the old link finishes its streams beside the new one
+            if self._is_outdated(live) and clock() >= try_at:
+                live, try_at = await self._replace(live, succession)
             if self._is_superfluous(live.slot):
                 await live.link.drain(RETIRE_SECONDS)
                 live.link.abort()
@@ -202,6 +221,53 @@ class Supervisor:
                 async with asyncio.timeout(POLL_SECONDS):
                     await live.ended.wait()
         return live.closed.retry_after_ms / 1000 if live.closed is not None else 0.0
+
+    def _is_outdated(self, live: LiveLink) -> bool:
+        is_other = self._serial is not None and live.identity.certificate.serial != self._serial
+        return (live.is_spent or is_other) and not self.is_draining
+
+    async def _replace(self, old: LiveLink, backoff: Backoff) -> tuple[LiveLink, float]:
+        """Open a successor, and let the old link finish its streams; return what is live, and when to try again."""
+        clock = asyncio.get_running_loop().time
+        async with self._replacing:  # no deadline: each successor has two
+            if old.ended.is_set() or old.link.draining:
+                return old, 0.0
+            try:
+                live = await self._open(old.slot, self._turn_of(old) + backoff.failures)
+                await self._greet(live)
+            except DialError as error:
+                again = backoff.failed if error.cause.is_transient else backoff.refused
+                delay = again(clock(), retry_after=error.retry_after)
+                self._note_trouble(old.slot, error, clock(), delay)
+                return old, clock() + delay
+        self.trouble.pop(old.slot, None)
+        if self._tasks is not None:
+            self._tasks.create_task(self._retire(old))
+        return live, 0.0
+
+    def _turn_of(self, live: LiveLink) -> int:
+        return self._gateways.index(live.gateway) if live.gateway in self._gateways else 0
+
+    async def _greet(self, live: LiveLink) -> None:
+        """Wait for the first round trip: with it the gateway has our HELLO, and sends requests on this link."""
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                while live.link.rtt is None and not live.ended.is_set():  # noqa: ASYNC110 - a round trip has no event
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            live.link.abort()
+        if live.link.rtt is None:
+            raise DialError(Cause.HANDSHAKE_CUT, f"{live.gateway} opened a link and said nothing on it")
+        if self.is_draining:
+            live.link.go_away()
+
+    async def _retire(self, old: LiveLink) -> None:
+        """Let its streams finish, as long as its certificate is good."""
+        old.is_spent = True
+        left = (old.identity.certificate.not_after - datetime.now(UTC)).total_seconds()
+        log.info("link_retired", link=old.slot, gateway=str(old.gateway), streams=old.link.streams)
+        await old.link.drain(max(RETIRE_SECONDS, left))
+        old.link.abort()
 
     async def _nap(self, seconds: float) -> None:
         """Wait, but not longer than until an enrolment has brought another certificate."""

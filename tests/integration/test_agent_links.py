@@ -9,7 +9,7 @@ import pytest
 from agent import supervisor
 from agent.app import Agent
 from agent.errors import Cause
-from agent.identity import IDENTITY_FILE, store_identity
+from agent.identity import IDENTITY_FILE, read_identity, store_identity
 from agent.links import LinkCount
 from certs.keys import make_key
 from runtime.exits import CommandFailed
@@ -120,6 +120,58 @@ async def test_the_replacement_is_up_before_a_draining_link_goes(tmp_path, gatew
 
         assert new is not old
         assert exchange.status == 200
+
+
+async def test_a_spent_link_works_until_its_successor_does_and_finishes_its_streams(tmp_path, gateway, jira):
+    async with running(agent_settings(tmp_path, gateway, jira)) as agent:
+        exchange = await gateway.open("GET", "/rest/api/2/test/sleep/2")
+        await jira.wait_for(lambda jira: jira.active == 1)
+        [old] = agent.board.service.supervisor.links
+        [old_link] = gateway.links
+        old.is_spent = True
+        while not old_link.draining:
+            assert old_link.is_usable
+            await asyncio.sleep(0.001)
+        usable = [link for link in gateway.links if link.is_usable]
+        await exchange.wait()
+        await until(lambda: len(gateway.links) == 1)
+
+    assert len(usable) == 1, "the successor was up before the old link went"
+    assert exchange.status == 200
+
+
+async def test_links_that_show_an_older_certificate_are_replaced_one_after_the_other(tmp_path, gateway, jira):
+    settings = agent_settings(tmp_path, gateway, jira, links="3")
+    async with running(settings) as agent:
+        await gateway.link(3)
+        supervisor = agent.board.service.supervisor
+        key = make_key()
+        certificate, ca = issue_agent(key, authority=gateway.authority)
+        store_identity(settings.state_dir, key, certificate, ca, gateway.address)
+        serial = read_identity(settings.state_dir).certificate.serial
+        supervisor.show(serial)
+        most = 0
+        while {live.identity.certificate.serial for live in supervisor.links} != {serial}:
+            most = max(most, sum(link.is_usable for link in gateway.links))
+            await asyncio.sleep(0.001)
+        await until(lambda: len(gateway.links) == 3)
+
+    assert most <= 4, "one at a time"
+    assert supervisor.opened == 6
+
+
+async def test_a_link_whose_successor_cannot_be_opened_stays(tmp_path, gateway, jira):
+    async with running(agent_settings(tmp_path, gateway, jira)) as agent:
+        [old] = [await gateway.link()]
+        gateway.refusal = (HTTPStatus.SERVICE_UNAVAILABLE, "try_later\n")
+        agent.board.service.supervisor.links[0].is_spent = True
+        await until(lambda: troubles(agent))
+        answer = await gateway.request("GET", "/rest/api/2/serverInfo")
+        gateway.refusal = None
+        await until(lambda: gateway.links and old not in gateway.links, seconds=15)
+        await until(lambda: not troubles(agent))
+
+    assert answer.status == 200
 
 
 async def test_a_stopping_agent_finishes_what_is_under_way_and_takes_nothing_new(tmp_path, gateway, jira):
