@@ -6,11 +6,13 @@ with.
 
 import structlog
 
+from agent.canary import CANARY, Canary
 from agent.carriage import Carriage
 from agent.jira_side import JiraSide, Order
 from agent.screening import Refused, Screening
 from http1.messages import Headers
 from tunnel.errors import ErrorCode, Progress
+from tunnel.heads import NO_BODY
 from tunnel.heads import RequestHead as StreamRequest
 from tunnel.heads import ResponseHead as StreamAnswer
 from tunnel.streams import Stream, StreamReceiver
@@ -30,6 +32,8 @@ class Carrier:
 
     def accept(self, stream: Stream, head: StreamRequest) -> StreamReceiver:
         """Begin an exchange, or refuse it; never raises."""
+        if head.method == b"HEAD" and CANARY in head.meta and head.body == NO_BODY:
+            return Canary(stream, self._jira)  # before everything that decides about requests
         screening = self.screening
         verdict = screening.screen(head)
         if isinstance(verdict, Refused):

@@ -122,6 +122,7 @@ class Gateway:
                 tasks.create_task(self.direct.run())
                 tasks.create_task(self.egress_proof.run())
                 tasks.create_task(self.tunnel.run(self._settings.tunnel_listen, self._tls, self._tunnel_started))
+                tasks.create_task(self.tunnel.canaries.run())
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
                 tasks.create_task(self._watch_authority())
                 tasks.create_task(
@@ -291,9 +292,7 @@ class Gateway:
 
     def _in_flight(self) -> int:
         return (
-            self.local.active
-            + self.direct.streams
-            + sum(agent_link.link.streams for agent_link in self.registry.links())
+            self.local.active + self.direct.streams + sum(agent_link.in_flight for agent_link in self.registry.links())
         )
 
 

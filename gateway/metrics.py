@@ -20,7 +20,7 @@ def render(
     for agent_link in registry.links():
         label = f'{{agent="{agent_link.identity.name}"}}'
         links[label] = links.get(label, 0) + 1
-        in_flight += agent_link.link.streams
+        in_flight += agent_link.in_flight
     straight: dict[str, float] = {}
     upstream: dict[str, float] = {}
     for link in direct:
@@ -28,10 +28,14 @@ def render(
         straight[f'{{connection="{name}"}}'] = link.link.streams
         upstream[f'{{connection="{name}",state="active"}}'] = pool.active
         upstream[f'{{connection="{name}",state="idle"}}'] = pool.idle
+    wedged = {f'{{agent="{name}"}}': float(count) for name, count in sorted(registry.wedged_total.items())}
     answers = {f'{{status="{status}"}}': float(count) for status, count in sorted(outcomes.by_status.items())}
     ours = {f'{{error="{slug}"}}': float(count) for slug, count in sorted(outcomes.by_slug.items())}
     blocks = [
         block("jira_gateway_agent_links", "gauge", "Live links by agent.", links),
+        block(
+            "jira_gateway_links_wedged_total", "counter", "Links that were up and gave no answers, by agent.", wedged
+        ),
         block("jira_gateway_requests_in_flight", "gauge", "Requests on links.", {"": in_flight}),
         block("jira_gateway_direct_requests_in_flight", "gauge", "Requests by direct connection.", straight),
         block("jira_gateway_direct_sockets", "gauge", "Sockets to Jiras by direct connection.", upstream),

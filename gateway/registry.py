@@ -4,6 +4,7 @@ An agent name may have several instances (active-active), each with several link
 """
 
 import re
+from collections import Counter, deque
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,12 +12,15 @@ from typing import Any, Final, Protocol
 
 from certs.certificates import AgentCertificate
 from certs.identity import AgentIdentity
-from tunnel.errors import ErrorCode, Progress
+from gateway.canary import Canary
+from tunnel.errors import CloseReason, ErrorCode, Progress
 from tunnel.heads import Pairs, RequestHead
 from tunnel.streams import Stream, StreamReceiver
 
 KNOWN_SETTINGS: Final = frozenset({b"jira-url", b"jira-base-url", b"jira-version", b"context-path", b"webhook-url"})
 MAX_SETTING: Final = 2048
+MAX_WEDGED: Final = 64
+"""Links taken out of use that are remembered, for people."""
 
 _FORMS: Final = {
     b"context-path": re.compile(rb"(?:/[A-Za-z0-9._~-]+)*"),
@@ -106,7 +110,7 @@ class Carrier(Protocol):
     async def drain(self, seconds: float) -> None:
         """Take no new streams, and wait for those that are open."""
 
-    def abort(self) -> None:
+    def abort(self, reason: CloseReason = CloseReason.ABORTED) -> None:
         """Close at once."""
 
 
@@ -115,7 +119,8 @@ class AgentLink:
     """One live link and whose it is, by its certificate; `settings` is what the agent announced on it.
 
     `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer). `hooks` is
-    what the agent was told last about the hooks at which it receives webhooks.
+    what the agent was told last about the hooks at which it receives webhooks. `canary` tells whether streams on it get
+    anywhere (gateway.canary_watch).
     """
 
     certificate: AgentCertificate
@@ -125,6 +130,7 @@ class AgentLink:
     settings: dict[bytes, bytes] = field(default_factory=dict)
     faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows this module
     hooks: bytes | None = None
+    canary: Canary = field(default_factory=Canary)
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
         """Take news of the agent, as far as they mean something; what was derived from the old ones is forgotten."""
@@ -136,6 +142,11 @@ class AgentLink:
     def identity(self) -> AgentIdentity:
         """Which agent, and which instance of it."""
         return self.certificate.identity
+
+    @property
+    def in_flight(self) -> int:
+        """Open streams but the canary."""
+        return max(0, self.link.streams - self.canary.is_out)
 
 
 def _is_sound(name: bytes, value: bytes) -> bool:
@@ -153,6 +164,8 @@ class Registry:
         self._agents: dict[str, list[AgentLink]] = {}
         self._last_settings: dict[str, dict[bytes, bytes]] = {}  # of agents that are offline
         self._turn = 0
+        self.wedged: deque[dict[str, Any]] = deque(maxlen=MAX_WEDGED)  # rows, as gateway.status makes them
+        self.wedged_total: Counter[str] = Counter()  # by agent, since the start
 
     def __repr__(self) -> str:
         return f"Registry({ {name: len(links) for name, links in self._agents.items()} })"
@@ -170,6 +183,11 @@ class Registry:
             self._last_settings[agent_link.identity.name] = agent_link.settings
         if not links:
             self._agents.pop(agent_link.identity.name, None)
+
+    def note_wedged(self, agent: str, row: dict[str, Any]) -> None:
+        """Remember that a link of this agent was taken out of use although it was up."""
+        self.wedged_total[agent] += 1
+        self.wedged.append(row)
 
     def links(self, agent: str | None = None) -> Iterator[AgentLink]:
         """Iterate over a copy of the links of one agent, or of all."""

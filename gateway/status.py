@@ -1,10 +1,14 @@
 """What the gateway says of itself: the status page and the links, for people and for --json."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from certs.certificates import serial_hex
 from gateway.directory import Directory
 from gateway.registry import AgentLink, Registry
+
+WEDGED_SHOWN = timedelta(minutes=10)
+"""How long a link that was taken out of use stays in sight."""
 
 
 def status_page(registry: Registry, directory: Directory, software: str) -> dict[str, Any]:
@@ -16,13 +20,20 @@ def status_page(registry: Registry, directory: Directory, software: str) -> dict
 
 
 def link_rows(registry: Registry) -> list[dict[str, Any]]:
-    """Return one row per live link."""
-    return [_row(agent_link) for agent_link in registry.links()]
+    """Return one row per live link, and one per link that was lately taken out of use (`wedged_at`)."""
+    now = datetime.now(UTC)
+    wedged = [row for row in registry.wedged if now - datetime.fromisoformat(row["wedged_at"]) < WEDGED_SHOWN]
+    return [*(_row(agent_link) for agent_link in registry.links()), *wedged]
+
+
+def wedged_row(agent_link: AgentLink, now: datetime) -> dict[str, Any]:
+    """Return the row of a link that is taken out of use now, although it is up."""
+    return _row(agent_link) | {"usable": False, "wedged_at": now.isoformat(timespec="seconds")}
 
 
 def _row(agent_link: AgentLink) -> dict[str, Any]:
     link = agent_link.link
-    rtt = link.rtt
+    rtt, took = link.rtt, agent_link.canary.took
     return {
         "agent": agent_link.identity.name,
         "instance": agent_link.identity.instance,
@@ -31,8 +42,10 @@ def _row(agent_link: AgentLink) -> dict[str, Any]:
         "address": agent_link.address,
         "opened_at": agent_link.opened_at.isoformat(timespec="seconds"),
         "usable": link.is_usable,
-        "streams": link.streams,
+        "streams": agent_link.in_flight,
         "rtt_ms": None if rtt is None else round(rtt * 1000, 2),
+        "canary_ms": None if took is None else round(took * 1000, 2),
+        "wedged_at": None,
         "software": link.software,
         "jira": agent_link.settings.get(b"jira-base-url", b"").decode("utf-8", "replace"),
     }

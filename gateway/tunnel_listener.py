@@ -22,6 +22,7 @@ from certs.errors import CertsError
 from certs.revocation import DenyList
 from certs.tls import TunnelTls
 from gateway.agent_streams import AgentStreams
+from gateway.canary_watch import CanaryWatch
 from gateway.directory import Directory
 from gateway.enrollment import ENROLL_PATH, EnrollmentDesk
 from gateway.rates import Rates
@@ -66,6 +67,7 @@ class TunnelListener:
         self.on_link: Callable[[AgentLink], None] = lambda _: None  # hears of every new link
         self._opens = Rates()
         self.is_draining = False
+        self.canaries = CanaryWatch(registry, lambda: self.is_draining)
 
     def __repr__(self) -> str:
         return f"<TunnelListener {self._registry!r} draining={self.is_draining}>"

@@ -49,6 +49,7 @@ class CloseReason(Enum):
     NO_HELLO = "no hello in time"
     SILENT = "silent"
     STALLED = "writes stalled"
+    WEDGED = "streams get no answer"  # docs/protocol.md §8.1
     ABORTED = "aborted here"
 
 

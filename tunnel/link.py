@@ -144,9 +144,9 @@ class Link:
         is_written = not self._output.is_set() and not self._is_sending
         return not self._session.streams and is_written and not self._websocket.transport.get_write_buffer_size()
 
-    def abort(self) -> None:
-        """Drop the link at once; `run` ends in the next turns of the loop."""
-        self._fail(LinkClosed(CloseReason.ABORTED))
+    def abort(self, reason: CloseReason = CloseReason.ABORTED) -> None:
+        """Drop the link at once: it takes no stream any more, and `run` ends in the next turns of the loop."""
+        self._fail(LinkClosed(reason))
 
     async def run(self) -> None:
         """Carry the session until the link is gone.

@@ -58,7 +58,9 @@ def list_agents(*, env_file: EnvFile = None, as_json: Json = False) -> None:
     if as_json:
         return print_json(rows)
     return print_table(
-        rows, ("name", "state", "instances", "links", "created_at"), empty="No agents: jira-gateway agents invite NAME"
+        rows,
+        ("name", "state", "instances", "links", "wedged", "created_at"),
+        empty="No agents: jira-gateway agents invite NAME",
     )
 
 

@@ -186,12 +186,13 @@ AgentState = Literal["invited", "enrolled", "revoked"]
 
 
 class AgentView(Told):
-    """An agent; `instances` and `links` are counts of those that live."""
+    """An agent; `instances` and `links` are counts of those that live, `wedged` of links lately taken out of use."""
 
     name: str
     state: AgentState
     instances: int
     links: int
+    wedged: int
     created_at: datetime
     revoked_at: datetime | None
 
@@ -220,7 +221,7 @@ class OpenCode(Told):
 
 
 class LinkView(Told):
-    """One live link of an agent."""
+    """One link of an agent: a live one, or with `wedged_at` one that was up but gave no answers and was closed."""
 
     instance: str
     serial: str
@@ -230,6 +231,8 @@ class LinkView(Told):
     usable: bool
     streams: int
     rtt_ms: float | None
+    canary_ms: float | None
+    wedged_at: datetime | None
     software: str
     jira: str
 

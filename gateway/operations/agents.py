@@ -1,6 +1,5 @@
 """Agents and their enrolment codes: invite, revoke and describe."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from gateway.unacceptable import Unacceptable
 LONGEST_INVITE = timedelta(hours=24)
 
 Links = Sequence[dict[str, Any]]
-"""What gateway.status.link_rows tells of the live links."""
+"""What gateway.status.link_rows tells of links: of live ones, and of those that were lately wedged."""
 
 
 def check_invite(name: str, ttl: timedelta) -> None:
@@ -89,12 +88,14 @@ def _instance(row: Instance) -> dict[str, Any]:
 
 def _summary(agent: Agent, instances: list[Instance], links: Links | None) -> dict[str, Any]:
     own = [row for row in instances if row.agent == agent.name]
-    per_agent = Counter(link.get("agent") for link in links or ())
+    mine = [link for link in links or () if link.get("agent") == agent.name]
+    wedged = sum(link.get("wedged_at") is not None for link in mine)
     return {
         "name": agent.name,
         "state": _state(agent, own),
         "instances": sum(row.revoked_at is None for row in own),
-        "links": None if links is None else per_agent[agent.name],
+        "links": None if links is None else len(mine) - wedged,
+        "wedged": None if links is None else wedged,
         "created_at": agent.created_at,
         "revoked_at": agent.revoked_at,
     }

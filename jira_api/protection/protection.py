@@ -105,6 +105,13 @@ class Protection:
         """How many may be in flight now."""
         return self.concurrency.limit
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether somebody waits who could go: our own fault if it lasts, for the sweeper lets them go."""
+        if not len(self._queue) or self.in_flight >= self.concurrency.limit:
+            return False
+        return any(self._may_go(waiter) for waiter in self._queue)
+
     # ---- in and out
 
     def enter(self, request: Guarded) -> Admission | Refusal:

@@ -1,0 +1,95 @@
+"""Sends canaries on all links, and takes those out of use from which none comes back (docs/protocol.md §8.1).
+
+One task and one list for all links: a link that is idle costs one comparison at each look, and a small exchange
+every five seconds. Knows nothing of requests; what becomes of those on a wedged link is the link's business.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from gateway.registry import AgentLink, Registry
+from gateway.status import wedged_row
+from tunnel.errors import CloseReason
+
+log = structlog.get_logger()
+
+_SPREAD: Final = (0.8, 0.4)
+"""Each wait is between 0.8 and 1.2 intervals, so that the links of agents that came together drift apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryTimings:
+    """Seconds. A wedged link is out of use after at most 1.2 intervals, `patience` and one `tick`."""
+
+    interval: float = 5.0
+    patience: float = 9.0
+    tick: float = 0.5
+
+
+class CanaryWatch:
+    """The one task that looks after the canaries of all links. While `is_resting` says so, no new one is sent."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        is_resting: Callable[[], bool] = lambda: False,
+        timings: CanaryTimings = CanaryTimings(),
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self.timings = timings
+        self._registry = registry
+        self._is_resting = is_resting
+        self._dice = dice
+
+    def __repr__(self) -> str:
+        return f"<CanaryWatch {self.timings}>"
+
+    async def run(self) -> None:
+        """Look at every link each `tick` until cancelled."""
+        seen = monotonic()
+        while True:
+            await asyncio.sleep(self.timings.tick)
+            now = monotonic()
+            if now - seen > 3 * self.timings.tick:
+                self._forgive(now - seen)  # we stood still: answers may be waiting for us to read them
+            self.look(now)
+            seen = now
+
+    def look(self, now: float) -> None:
+        """Send what is due, and take out of use what did not answer."""
+        timings, is_resting = self.timings, self._is_resting()
+        for agent_link in self._registry.links():
+            canary = agent_link.canary
+            if canary.sent_at is not None:
+                if now - canary.sent_at >= timings.patience:
+                    self._condemn(agent_link, now - canary.sent_at)
+            elif now >= canary.due_at and agent_link.link.is_usable and not is_resting:
+                least, spread = _SPREAD
+                canary.due_at = now + timings.interval * (least + spread * self._dice())
+                canary.send(agent_link.link, now, timings.patience)
+
+    def _forgive(self, seconds: float) -> None:
+        for agent_link in self._registry.links():
+            canary = agent_link.canary
+            if canary.sent_at is not None:
+                canary.sent_at += seconds
+
+    def _condemn(self, agent_link: AgentLink, waited: float) -> None:
+        log.warning(
+            "link_wedged",
+            agent=str(agent_link.identity),
+            address=agent_link.address,
+            waited_seconds=round(waited, 1),
+            streams=agent_link.in_flight,
+            action="the link is closed and the agent dials again; if it happens again look at the agent's log",
+        )
+        agent_link.canary.sent_at = None
+        self._registry.note_wedged(agent_link.identity.name, wedged_row(agent_link, datetime.now(UTC)))
+        agent_link.link.abort(CloseReason.WEDGED)
