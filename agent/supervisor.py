@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 
 import structlog
 
@@ -22,6 +23,7 @@ from agent.errors import Cause, DialError
 from agent.identity import Identity
 from agent.line import LineCounters, read_line
 from agent.links import LinkCount
+from agent.recycling import AGE_SECONDS, lifetime
 from tunnel.errors import LinkClosed
 from tunnel.link import Link
 
@@ -38,7 +40,7 @@ GREETING_SECONDS = 5.0
 class LiveLink:
     """One open websocket with its link, the identity that it shows, and the event of its end.
 
-    Set `is_spent` to have it replaced: its successor is up before it drains.
+    Set `is_spent` to have it replaced: its successor is up before it drains. From `spent_at`, loop time, it is too old.
     """
 
     slot: int
@@ -46,6 +48,7 @@ class LiveLink:
     link: Link
     line: Callable[[], LineCounters | None]
     identity: Identity
+    spent_at: float = inf
     is_spent: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     closed: LinkClosed | None = None
@@ -70,6 +73,7 @@ class Supervisor:
         identity: Callable[[], Identity],
         gateways: Sequence[GatewayAddress],
         dice: Callable[[], float] = random.random,
+        age_seconds: float = AGE_SECONDS,
     ) -> None:
         """Nothing is dialled before `run`.
 
@@ -80,6 +84,7 @@ class Supervisor:
             identity: asked anew before each dial, so that a new certificate counts at once; may raise DialError.
             gateways: where to dial; empty for the gateway of the identity.
             dice: a float in [0, 1), for jitter.
+            age_seconds: about how old a link gets.
         """
         self._count = count
         self._dialer = dialer
@@ -87,6 +92,7 @@ class Supervisor:
         self._identity = identity
         self._gateways = tuple(gateways)
         self._dice = dice
+        self.age_seconds = age_seconds
         self._live: dict[LiveLink, None] = {}
         self._slots = 0
         self._news: dict[bytes, bytes] = {}
@@ -184,7 +190,8 @@ class Supervisor:
         gateway = gateways[turn % len(gateways)]
         websocket = await self._dialer.dial(gateway, identity)
         sock = websocket.transport.get_extra_info("socket")
-        live = LiveLink(slot, gateway, self._make_link(websocket), lambda: read_line(sock), identity)
+        spent_at = asyncio.get_running_loop().time() + lifetime(self._dice(), self.age_seconds)
+        live = LiveLink(slot, gateway, self._make_link(websocket), lambda: read_line(sock), identity, spent_at)
         self._live[live] = None
         self.opened += 1
         if self._news:
@@ -212,7 +219,7 @@ class Supervisor:
         while not live.ended.is_set():
             if live.link.draining and not self.is_draining:
                 return 0.0  # make before break: the old link finishes its streams beside the new one
-            if self._is_outdated(live) and clock() >= try_at:
+            if self._is_outdated(live, clock()) and clock() >= try_at:
                 live, try_at = await self._replace(live, succession)
             if self._is_superfluous(live.slot):
                 await live.link.drain(RETIRE_SECONDS)
@@ -222,9 +229,9 @@ class Supervisor:
                     await live.ended.wait()
         return live.closed.retry_after_ms / 1000 if live.closed is not None else 0.0
 
-    def _is_outdated(self, live: LiveLink) -> bool:
+    def _is_outdated(self, live: LiveLink, now: float) -> bool:
         is_other = self._serial is not None and live.identity.certificate.serial != self._serial
-        return (live.is_spent or is_other) and not self.is_draining
+        return (live.is_spent or is_other or now >= live.spent_at) and not self.is_draining
 
     async def _replace(self, old: LiveLink, backoff: Backoff) -> tuple[LiveLink, float]:
         """Open a successor, and let the old link finish its streams; return what is live, and when to try again."""
