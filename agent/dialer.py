@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from traceback import extract_tb
 from typing import Any, cast
 
 from pydantic import SecretStr
@@ -47,6 +48,11 @@ class ProxyRoute:
 
     choose: Callable[[GatewayAddress], SecretStr | None]
     tls: ssl.SSLContext | None = None
+
+    def name(self, gateway: GatewayAddress) -> str | None:
+        """Return host and port of this gateway's proxy, for people; None for a direct dial."""
+        chosen = self.choose(gateway)
+        return None if chosen is None else proxy_name(chosen)
 
     def options(self, gateway: GatewayAddress) -> dict[str, Any]:
         """Return the websocket library's arguments for this gateway."""
@@ -119,31 +125,53 @@ async def open_websocket(
                 **_OPTIONS,
             )
     except (WebSocketException, OSError, EOFError) as error:
-        raise _explain(error, gateway, route.choose(gateway)) from None
+        raise explain(error, gateway, route.choose(gateway)) from None
     if websocket.subprotocol != SUBPROTOCOL:
         websocket.transport.abort()
         raise DialError(Cause.NOT_A_GATEWAY, f"{gateway} does not speak {SUBPROTOCOL}")
     return websocket
 
 
-def _explain(error: Exception, gateway: GatewayAddress, proxy: SecretStr | None) -> DialError:
+def explain(error: Exception, gateway: GatewayAddress, proxy: SecretStr | None) -> DialError:
+    """Return what an exception of the websocket library, or of the system below it, means for this gateway."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         said = (error.response.body or b"")[:MAX_REASON].decode("utf-8", "replace").strip()
         reason = f"{gateway} answered {status}" + (f" ({said})" if said.isprintable() and said else "")
-        return DialError(classify_status(status), reason, _retry_after(error))
+        return DialError(classify_status(status), reason, _retry_after(error), status)
     if isinstance(error, InvalidProxyStatus):
         status = error.response.status_code
-        return DialError(classify_proxy_status(status), f"the proxy {_name(proxy)} answered {status}")
+        reason = (
+            f"the proxy {_name(proxy)} answered {status}{_login_wanted(error)} to CONNECT {gateway.host}:{gateway.port}"
+        )
+        return DialError(classify_proxy_status(status), reason, status=status)
     if isinstance(error, ProxyError | InvalidProxy):
         return DialError(Cause.PROXY_UNREACHABLE, f"the proxy {_name(proxy)} does not speak HTTP CONNECT")
     root = _root(error)
+    if proxy is not None and isinstance(root, ssl.SSLError) and _is_of_proxy(error):
+        cause = Cause.PROXY_UNTRUSTED if isinstance(root, ssl.SSLCertVerificationError) else Cause.PROXY_UNREACHABLE
+        return DialError(cause, f"TLS to the proxy {_name(proxy)}: {describe(root)}")
     if isinstance(error, WebSocketException) and not isinstance(error, InvalidMessage):
         return DialError(Cause.NOT_A_GATEWAY, f"{gateway} refused the websocket ({type(error).__name__})")
     cause = classify(root)
     if proxy is not None and cause in {Cause.UNREACHABLE, Cause.NAME_UNKNOWN}:
         return DialError(Cause.PROXY_UNREACHABLE, f"{gateway} through the proxy {_name(proxy)}: {describe(root)}")
     return DialError(cause, f"{gateway}: {describe(root)}")
+
+
+def _login_wanted(error: InvalidProxyStatus) -> str:
+    """Say which logins a proxy offers that wants one, when Basic, the only one that we know, is not among them."""
+    offers = error.response.headers.get_all("Proxy-Authenticate")
+    kinds = sorted({offer.split(maxsplit=1)[0] for offer in offers if offer.strip()})
+    if error.response.status_code != 407 or not kinds or "basic" in map(str.lower, kinds):
+        return ""
+    named = ", ".join(kinds)[:MAX_REASON]
+    return f" and offers {named} but not Basic, the only login that this program knows," if named.isprintable() else ""
+
+
+def _is_of_proxy(error: BaseException) -> bool:
+    """Tell whose TLS failed: both handshakes raise the same types, only the place of the raise differs."""
+    return any(frame.name == "connect_http_proxy" for frame in extract_tb(error.__traceback__))
 
 
 def _root(error: BaseException) -> BaseException:

@@ -64,6 +64,19 @@ async def enroll(code: EnrollmentCode, directory: Path, route: ProxyRoute, user_
     return certificate
 
 
+async def fetch_offered_ca(gateway: GatewayAddress, route: ProxyRoute, user_agent: str) -> bytes:
+    """Return what this address says is its CA (PEM, unchecked), from a socket that nothing was sent on.
+
+    Raises:
+        DialError: there is no gateway.
+    """
+    websocket = await open_websocket(gateway, ENROLL_PATH, unverified_context(), route, user_agent)
+    try:
+        return await _receive(websocket, gateway, MAX_CA_BYTES)
+    finally:
+        websocket.transport.abort()
+
+
 async def _fetch_ca(code: EnrollmentCode, gateway: GatewayAddress, route: ProxyRoute, user_agent: str) -> bytes:
     """Return the CA that the code names, from a socket that nothing was sent on."""
     websocket = await open_websocket(gateway, ENROLL_PATH, unverified_context(), route, user_agent)

@@ -19,7 +19,16 @@ class Cause(Enum):
     GATEWAY_BUSY = (True, "nothing: the gateway asked to wait")
     HANDSHAKE_CUT = (True, "nothing yet; if it stays, read the gateway's log")
     PROXY_UNREACHABLE = (True, "check JIRA_AGENT_PROXY_URL and that the proxy runs")
-    PROXY_REFUSED = (False, "check the credentials in JIRA_AGENT_PROXY_URL and the proxy's rules")
+    PROXY_FAILED = (
+        True,
+        "the proxy itself does not get there: check the gateway's address, ask the proxy's administrator",
+    )
+    PROXY_LOGIN = (
+        False,
+        "set its user and password: JIRA_AGENT_PROXY_URL=http://user:password@host:port, special characters as %HH",
+    )
+    PROXY_REFUSED = (False, "ask the proxy's administrator to allow CONNECT to the gateway's host and port")
+    PROXY_UNTRUSTED = (False, "name the CA that signed the proxy's certificate in JIRA_AGENT_PROXY_CA_FILE")
     GATEWAY_UNTRUSTED = (
         False,
         "something on the way answers with another certificate: exempt the gateway from TLS inspection, or enroll anew",
@@ -49,11 +58,15 @@ class Cause(Enum):
 
 @dataclass(frozen=True)
 class DialError(Exception):
-    """One attempt to open a link failed. `retry_after` is the seconds that the gateway asked to wait."""
+    """One attempt to open a link failed.
+
+    `retry_after` is the seconds that the gateway asked to wait, `status` that of an HTTP answer, 0 without one.
+    """
 
     cause: Cause
     reason: str
     retry_after: float = 0.0
+    status: int = 0
 
     def __str__(self) -> str:
         return f"{self.reason}; {self.cause.action}"
@@ -105,7 +118,9 @@ def classify_status(status: int) -> Cause:
 
 def classify_proxy_status(status: int) -> Cause:
     """Return the cause from the HTTP status with which a proxy answered CONNECT."""
-    return Cause.PROXY_UNREACHABLE if status >= 500 else Cause.PROXY_REFUSED
+    if status == 407:
+        return Cause.PROXY_LOGIN
+    return Cause.PROXY_FAILED if status >= 500 else Cause.PROXY_REFUSED
 
 
 def describe(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from gateway.agent_streams import AgentStreams
 from gateway.canary_watch import CanaryWatch
 from gateway.directory import Directory
 from gateway.enrollment import ENROLL_PATH, EnrollmentDesk
+from gateway.line_desk import LineDesk
 from gateway.rates import Rates
 from gateway.registry import AgentLink, Registry
 from runtime.address import Address
@@ -32,6 +33,7 @@ from runtime.configuration import cannot_bind
 from tunnel.budget import Budget
 from tunnel.errors import LinkClosed
 from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, tune_socket
+from tunnel.probing import PATH as PROBE_PATH
 from tunnel.session import Role, Session
 
 log = structlog.get_logger()
@@ -66,6 +68,7 @@ class TunnelListener:
         self._streams = streams
         self.on_link: Callable[[AgentLink], None] = lambda _: None  # hears of every new link
         self._opens = Rates()
+        self.line_desk = LineDesk(software)
         self.is_draining = False
         self.canaries = CanaryWatch(registry, lambda: self.is_draining)
 
@@ -94,6 +97,7 @@ class TunnelListener:
                 reason = "expired" if expired else "revoked"
                 log.warning("link_dropped", agent=str(agent_link.identity), address=agent_link.address, reason=reason)
                 agent_link.link.abort()
+        self.line_desk.drop(lambda certificate: certificate.not_after <= now or self._is_revoked(certificate))
 
     async def _bind(self, listen: Address, tls: TunnelTls) -> Server:
         try:
@@ -115,6 +119,7 @@ class TunnelListener:
         server.close(close_connections=False)
         for agent_link in self._registry.links():
             agent_link.link.abort()
+        self.line_desk.drop(lambda _: True)
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await server.wait_closed()
@@ -123,7 +128,7 @@ class TunnelListener:
         path = request.path.partition("?")[0]
         if path == ENROLL_PATH:
             return _try_later(websocket, 1) if self._desk.is_full else None
-        if path != TUNNEL_PATH:
+        if path not in {TUNNEL_PATH, PROBE_PATH}:
             return websocket.respond(HTTPStatus.NOT_FOUND, "There is nothing here.\n")
         certificate = _certificate(websocket)
         if certificate is None:
@@ -131,6 +136,9 @@ class TunnelListener:
         if self._is_revoked(certificate):
             log.warning("agent_refused", agent=str(certificate.identity), address=_peer(websocket), reason="revoked")
             return websocket.respond(HTTPStatus.FORBIDDEN, "certificate_revoked\n")
+        if path == PROBE_PATH:
+            pause = 1 if self.is_draining else self.line_desk.knock(certificate)
+            return _try_later(websocket, pause) if pause else None
         if self._has_links_enough(certificate):
             log.warning(
                 "agent_refused", agent=str(certificate.identity), address=_peer(websocket), reason="too many links"
@@ -148,8 +156,12 @@ class TunnelListener:
             return
         certificate = _certificate(websocket)
         # Asked again: the store may have changed since the upgrade, and `use` has seen only registered links.
-        if certificate is not None and not self._is_revoked(certificate):
-            await self._serve_link(websocket, certificate)
+        if certificate is None or self._is_revoked(certificate):
+            return
+        if request is not None and request.path.partition("?")[0] == PROBE_PATH:
+            await self.line_desk.serve(websocket, certificate)
+            return
+        await self._serve_link(websocket, certificate)
 
     async def _serve_link(self, websocket: ServerConnection, certificate: AgentCertificate) -> None:
         tune_socket(websocket.transport.get_extra_info("socket"))

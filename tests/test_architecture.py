@@ -31,7 +31,16 @@ CONFINED = [
     ("cryptography", {"certs", "gateway/sealing.py"}, "keys and certificates have one home; sealing is an AEAD"),
     (
         "websockets",
-        {"tunnel/link.py", "agent/dialer.py", "agent/enroll.py", "gateway/tunnel_listener.py", "gateway/enrollment.py"},
+        {
+            "tunnel/link.py",
+            "agent/dialer.py",
+            "agent/enroll.py",
+            "agent/line_probe.py",
+            "agent/sighting.py",
+            "gateway/tunnel_listener.py",
+            "gateway/enrollment.py",
+            "gateway/line_desk.py",
+        },
         "sockets of the tunnel are opened in two places and run in one",
     ),
     ("sqlalchemy", {"gateway/store"}, "no SQL type leaves the store"),

@@ -92,14 +92,15 @@ async def test_a_proxy_over_tls_is_verified_with_its_own_ca(tmp_path, gateway):
     async with Proxy(server_context(files.cert, files.key)).running() as proxy:
         url = f"https://user:p%40ss@127.0.0.1:{proxy.port}"
         await dialled(tmp_path, gateway, proxy_url=url, proxy_ca_file=files.ca)
-        with pytest.raises(DialError, match="verification failed"):
+        with pytest.raises(DialError, match="verification failed") as caught:
             await dialled(tmp_path, gateway, proxy_url=url)
+    assert caught.value.cause is Cause.PROXY_UNTRUSTED  # not the gateway, whose handshake fails the same way
 
     assert proxy.connected == [f"127.0.0.1:{gateway.port}"]
 
 
 @pytest.mark.parametrize(
-    ("status", "cause"), [(None, Cause.PROXY_REFUSED), (403, Cause.PROXY_REFUSED), (503, Cause.PROXY_UNREACHABLE)]
+    ("status", "cause"), [(None, Cause.PROXY_LOGIN), (403, Cause.PROXY_REFUSED), (503, Cause.PROXY_FAILED)]
 )
 async def test_a_refusal_of_the_proxy_is_told_as_such_and_without_the_password(tmp_path, gateway, status, cause):
     async with Proxy().running() as proxy:

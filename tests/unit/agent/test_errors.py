@@ -59,10 +59,12 @@ def test_each_refusal_of_the_gateway_has_its_cause(status, cause):
 
 
 def test_a_proxy_that_wants_other_credentials_is_not_transient():
-    assert classify_proxy_status(407) is Cause.PROXY_REFUSED
-    assert classify_proxy_status(503) is Cause.PROXY_UNREACHABLE
+    assert classify_proxy_status(407) is Cause.PROXY_LOGIN
+    assert classify_proxy_status(403) is Cause.PROXY_REFUSED
+    assert not Cause.PROXY_LOGIN.is_transient
+    assert classify_proxy_status(503) is Cause.PROXY_FAILED
     assert not Cause.PROXY_REFUSED.is_transient
-    assert Cause.PROXY_UNREACHABLE.is_transient
+    assert Cause.PROXY_FAILED.is_transient
 
 
 def test_whatever_concerns_a_certificate_is_retried_slowly():
