@@ -5,6 +5,7 @@ theirs. A rejected certificate is not transient (docs/facts.md L9), yet the agen
 unattended machine must survive a gateway operator's mistake, without a hot loop.
 """
 
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -132,7 +133,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(_alert(error) or 'no reason given').replace('_', ' ').lower()}"
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        # The system's own words: asyncio puts "Connect call failed" and an address in their place.
+        number = 0 if isinstance(error, socket.gaierror) else error.errno or 0
+        return os.strerror(number) if number > 0 else error.strerror or "it cannot be reached"
     return type(error).__name__
 
 

@@ -10,7 +10,7 @@ from agent.addresses import GatewayAddress
 from agent.dialer import ProxyRoute
 from agent.doctor.check import Check, failed, passed, skip_all, skipped
 from agent.enroll import fetch_offered_ca
-from agent.errors import Cause, DialError
+from agent.errors import Cause, DialError, describe
 from agent.identity import CA_FILE, Identity
 from agent.sighting import Sighting, look
 from certs.enrollment import EnrollmentCode, check_ca
@@ -57,8 +57,8 @@ async def check_dns(way: Way) -> Check:
         addresses = await resolve(host, way.gateway.port)
     except OSError as error:
         if way.proxy is not None:
-            return skipped("dns", f"{host} is not known here ({error.strerror}); the proxy resolves it")
-        detail = f"{host}: {error.strerror or 'no answer in time'}"
+            return skipped("dns", f"{host} is not known here ({describe(error)}); the proxy resolves it")
+        detail = f"{host}: {describe(error)}"
         return failed("dns", detail, "check the name in JIRA_AGENT_GATEWAY_URL and this machine's /etc/resolv.conf")
     return passed("dns", f"{host} is at {', '.join(addresses)}")
 

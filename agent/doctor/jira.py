@@ -14,6 +14,7 @@ from agent.doctor.check import Check, Circumstances, failed, passed, skip_all, s
 from agent.doctor.context_path import find_jira, read_info
 from agent.doctor.gateway import resolve
 from agent.doctor.jira_desk import JiraDesk, knock, shake_hands
+from agent.errors import describe
 from agent.rules import load_policy
 from http1.fetch import Fetched
 from http1.target import parse_target
@@ -40,12 +41,12 @@ async def check_address(circumstances: Circumstances, jira: JiraAddress) -> Chec
     try:
         addresses = await resolve(jira.host, jira.port)
     except OSError as error:
-        detail = f"{jira.host}: {error.strerror or 'no answer in time'}"
+        detail = f"{jira.host}: {describe(error)}"
         return failed("jira-address", detail, "check the host in JIRA_AGENT_JIRA_URL and this machine's DNS")
     try:
         await knock(circumstances.settings, jira)
     except OSError as error:
-        detail = f"{jira.host}:{jira.port} ({', '.join(addresses)}): {error.strerror or 'no answer in time'}"
+        detail = f"{jira.host}:{jira.port} ({', '.join(addresses)}): {describe(error)}"
         return failed(
             "jira-address", detail, "check the port in JIRA_AGENT_JIRA_URL, that Jira runs, and firewalls between"
         )

@@ -71,14 +71,19 @@ async def open_desk(origin: Origin, credentials: JiraCredentials, user_agent: st
     """Open a desk for the block."""
     sweeper = Sweeper()
     pool = ClientPool(origin, sweeper)
+    failure: NoAnswer | None = None
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(pool.run()), tasks.create_task(sweeper.run())]
         await asyncio.sleep(0)  # the pool takes requests from its first turn on
         try:
             yield JiraDesk(pool, credentials, user_agent)
+        except NoAnswer as error:
+            failure = error  # the group would wrap it
         finally:
             for task in running:
                 task.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def knock(settings: AgentSettings, jira: JiraAddress) -> None:

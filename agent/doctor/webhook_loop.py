@@ -17,6 +17,7 @@ from agent.addresses import DEFAULT_PORTS
 from agent.credentials import CredentialKind, JiraCredentials
 from agent.doctor.check import Check, Circumstances, failed, passed, skipped
 from agent.doctor.jira_desk import open_desk
+from agent.errors import describe
 from agent.settings import AgentSettings
 from agent.webhook_listener import load_tls
 from http1.origin import Origin
@@ -47,7 +48,7 @@ async def check_webhook_loop(circumstances: Circumstances) -> Check:
     except ConfigurationError as error:
         return failed(NAME, f"{error.variable}: {error.problem}", error.fix)
     except OSError as error:
-        detail = f"JIRA_AGENT_WEBHOOK_LISTEN={listen} cannot be listened on ({error.strerror})"
+        detail = f"JIRA_AGENT_WEBHOOK_LISTEN={listen} cannot be listened on ({describe(error)})"
         return failed(NAME, detail, "choose a free address of this machine")
 
 
