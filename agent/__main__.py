@@ -8,7 +8,7 @@ import sys
 from agent.commands import policy
 from agent.commands.doctor import doctor
 from agent.commands.enrolment import enroll
-from agent.commands.options import EnvFile, Json, group, print_json, put, read_settings
+from agent.commands.options import EnvFile, Json, follow, group, print_json, put, read_settings
 from agent.commands.printing import status_lines
 from runtime.exits import run_command
 from runtime.lean import import_structlog_lean
@@ -40,6 +40,7 @@ def run(*, env_file: EnvFile = None) -> None:
     import_structlog_lean()
     from agent.rules import check_rules  # noqa: PLC0415 - not for the other commands
 
+    follow(env_file)
     settings = read_settings(env_file)
     check_rules(settings)  # a mistake is told before the whole program is loaded
     from agent.app import main as run_agent  # noqa: PLC0415 - only this command needs the whole program

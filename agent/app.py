@@ -26,12 +26,11 @@ from agent.links import LinkCount
 from agent.routes import make_origin, make_route
 from agent.rules import check_rules, load_screening, user_agent
 from agent.screening import Screening
-from agent.secret_files import watch_files
 from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
 from agent.tally import Tally
-from agent.webhook_listener import check_tls
+from agent.webhook_listener import webhook_tls
 from agent.webhooks import Webhooks
 from certs.errors import CertsError
 from http1.client import ClientPool
@@ -43,7 +42,9 @@ from runtime.configuration import ConfigurationError
 from runtime.control import serve_control
 from runtime.exits import CONFIGURATION, CommandFailed
 from runtime.identity import ensure_state_directory
+from runtime.systemd import Reporter
 from runtime.version import release
+from runtime.watched_files import watch_files
 from tunnel.budget import Budget
 from tunnel.link import Link
 from tunnel.session import Role, Session
@@ -51,6 +52,8 @@ from tunnel.session import Role, Session
 log = structlog.get_logger()
 
 ENROLMENT_POLL_SECONDS = 1.0
+END_SECONDS = 10.0
+"""What the end may take beside the drain."""
 
 
 class Stopped(Exception):
@@ -73,14 +76,17 @@ class Agent:
         self._sweeper = Sweeper()
         self._sweeper.add(self._protection)
         self._stop = asyncio.Event()
+        self._reporter = Reporter.of_this_process()
+        self._silent = {"admin", "control"}  # listeners that are not up yet
         self.board = StatusBoard(self._tally, self._protection, self._budget)
 
     async def run(self) -> None:
         """Serve until `stop`; raises `CommandFailed` when the agent cannot go on."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._reporter.run(self.board.line))
                 tasks.create_task(self._serve_admin())
-                tasks.create_task(serve_control(self._settings.state_dir, {"status": self._answer_status}))
+                tasks.create_task(self._serve_control())
                 tasks.create_task(self._sweeper.run())
                 tasks.create_task(self._serve())
                 await self._stop.wait()  # no deadline: the life of the process
@@ -96,6 +102,7 @@ class Agent:
     def stop(self) -> None:
         """End in good order (SIGTERM)."""
         log.info("agent_stopping", drain_seconds=self._settings.drain_seconds)
+        self._reporter.stopping(self._settings.drain_seconds + END_SECONDS)
         self._stop.set()
 
     def reload(self) -> None:
@@ -103,6 +110,12 @@ class Agent:
 
         Logins that Jira refused are tried again: somebody may have unlocked the account.
         """
+        with self._reporter.reloading():
+            self._reload()
+            if self.board.service is not None and self.board.service.webhooks is not None:
+                self.board.service.webhooks.renew()
+
+    def _reload(self) -> None:
         service, screening = self.board.service, self._read_screening()
         if service is None or screening is None:
             return  # before there is a service nothing is in force: all is read when the links are made
@@ -208,7 +221,18 @@ class Agent:
 
     async def _serve_admin(self) -> None:
         pages = Pages(self.board.ready, self.board.page, self.board.metrics)
-        await serve_admin(self._settings.admin_listen, pages, "JIRA_AGENT_ADMIN_LISTEN")
+        listen = self._settings.admin_listen
+        await serve_admin(listen, pages, "JIRA_AGENT_ADMIN_LISTEN", started=lambda: self._listens("admin"))
+
+    async def _serve_control(self) -> None:
+        commands = {"status": self._answer_status}
+        await serve_control(self._settings.state_dir, commands, started=lambda: self._listens("control"))
+
+    def _listens(self, listener: str) -> None:
+        """Tell systemd that the agent is up once a person can ask it how it is; no network or enrolment is needed."""
+        self._silent.discard(listener)
+        if not self._silent:
+            self._reporter.ready()
 
     async def _answer_status(self, arguments: dict[str, object]) -> dict[str, object]:
         del arguments
@@ -218,7 +242,7 @@ class Agent:
 def check(settings: AgentSettings) -> None:
     """Raise `ConfigurationError` for what would only be noticed later, perhaps after days of waiting for enrolment."""
     check_rules(settings)
-    check_tls(settings)
+    webhook_tls(settings)
     if settings.jira_url is not None:
         make_origin(settings, settings.jira_url)
     if is_enrolled(settings.state_dir):

@@ -1,6 +1,7 @@
 """What the agent says about itself: one headline, one page, readiness, metrics. Reads everything, changes nothing.
 
-The headline is the one text for systemd's STATUS, ``jira-agent status`` and ``/status``. Nothing here holds a secret.
+The headline is the one text for systemd's STATUS (with the first warning), ``jira-agent status`` and ``/status``.
+Nothing here holds a secret.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,11 @@ class StatusBoard:
         info = service.probe.finding.info
         jira = f"Jira {info.version}" if info is not None else f"Jira does not answer: {service.probe.finding.problem}"
         return f"{supervisor.up} of {supervisor.wanted} links up, {jira}"
+
+    def line(self) -> str:
+        """Return the headline and the first thing that a person should look at, for systemd's STATUS."""
+        headline = self.headline()
+        return "; ".join([headline, *[warning for warning in self.warnings() if warning not in headline][:1]])
 
     def ready(self) -> str | None:
         """Return None when requests can be carried, else why not."""

@@ -103,6 +103,11 @@ class Webhooks:
         finally:
             await self._end()
 
+    def renew(self) -> None:
+        """Read the listener's certificate again (SIGHUP)."""
+        if self._listener is not None:
+            self._listener.renew()
+
     def learn(self, settings: dict[bytes, bytes]) -> None:
         """Take a gateway's news (`on_settings` of every link)."""
         if self._listener is not None:

@@ -1,14 +1,13 @@
 """The gateway's composition root: builds the parts, runs them in one TaskGroup, and drains them in order.
 
 Start: store, CA and tunnel certificate, then the listeners; ready once all of them listen. Stop (SIGTERM,
-SIGINT): not ready and 503 for new requests first, so that load balancers and callers go elsewhere; then the
-requests in flight get `drain_seconds`; then agents are told to go, because they carry those requests; then
-everything ends by cancellation.
+SIGINT): not ready first; then gateway.ending drains; then everything ends by cancellation. SIGHUP reads certificates
+again.
 """
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +27,7 @@ from gateway.direct_origin import Origins
 from gateway.directory import Directory, read_directory, watch
 from gateway.egress import Dialer, Egress
 from gateway.egress_proof import EgressProof
+from gateway.ending import Ending
 from gateway.enrollment import EnrollmentDesk
 from gateway.events.service import EventService, Surroundings
 from gateway.front_door import FrontDoor
@@ -52,14 +52,19 @@ from runtime.control import serve_control
 from runtime.exits import CONFIGURATION, OK, CommandFailed
 from runtime.groups import leave_group, leaving_group
 from runtime.identity import ensure_state_directory
+from runtime.listening import share
+from runtime.systemd import Reporter, inherited_sockets
 from runtime.version import release
 from tunnel.budget import Budget
 
 log = structlog.get_logger()
 
+API_LISTEN = "JIRA_GATEWAY_API_LISTEN"
+TUNNEL_LISTEN = "JIRA_GATEWAY_TUNNEL_LISTEN"
 CERTIFICATE_CHECK_SECONDS = 3600.0
 AUTHORITY_POLL_SECONDS = 1.0
-DRAIN_POLL_SECONDS = 0.05
+END_SECONDS = 10.0
+"""What the end may take beside the drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,15 @@ class Gateway:
         self.direct.use(directory)
         self._denied = authority.deny_list()
         self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper)
+        self._places = share(
+            inherited_sockets(), {API_LISTEN: settings.api_listen, TUNNEL_LISTEN: settings.tunnel_listen}
+        )
+        self._reporter = Reporter.of_this_process()
+        self._silent = {"api", "management", "tunnel", "admin", "control"}  # listeners that are not up yet
         self.tunnel = TunnelListener(
             self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
         )
-        self.api = ApiListener(settings, self.sweeper, self.sockets)
+        self.api = ApiListener(settings, self._places[API_LISTEN], self.sweeper, self.sockets)
         self.local = LocalRelay(str(settings.state_dir / SOCKET_NAME), self.sweeper, self.outcomes)
         self.door: FrontDoor | None = None
         self.events: EventService | None = None
@@ -115,26 +125,58 @@ class Gateway:
         running = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             running.add_signal_handler(number, stop.set)
+        running.add_signal_handler(signal.SIGHUP, self.reload)
         with leaving_group():
             async with asyncio.TaskGroup() as tasks:
                 await self._open_door(tasks)
                 tasks.create_task(self.sweeper.run())
                 tasks.create_task(self.direct.run())
                 tasks.create_task(self.egress_proof.run())
-                tasks.create_task(self.tunnel.run(self._settings.tunnel_listen, self._tls, self._tunnel_started))
+                tasks.create_task(self._reporter.run(self.console.headline))
+                tasks.create_task(self.tunnel.run(self._places[TUNNEL_LISTEN], self._tls, self._tunnel_started))
                 tasks.create_task(self.tunnel.canaries.run())
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
                 tasks.create_task(self._watch_authority())
-                tasks.create_task(
-                    serve_admin(self._settings.admin_listen, self.console.pages(), "JIRA_GATEWAY_ADMIN_LISTEN")
-                )
-                tasks.create_task(serve_control(self._settings.state_dir, self.console.commands()))
+                tasks.create_task(self._serve_console())
                 tasks.create_task(self._serve_management())
                 tasks.create_task(log_audit_heads(self._stored.store))
                 await stop.wait()
                 await self._drain()
                 log.info("gateway_stopped")
                 leave_group()
+
+    def reload(self) -> None:
+        """Read the certificate for callers and the CA's files again (SIGHUP); bad ones change nothing."""
+        with self._reporter.reloading():
+            self.api.socket.renew()
+            try:
+                self._reread_authority(None, renew=True)
+            except CertsError as error:
+                log.error("authority_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
+            self.tunnel.use(self.directory, self._denied)
+            log.info("gateway_reloaded")
+
+    def _listens(self, listener: str) -> None:
+        """Tell systemd that the gateway is up once all of its listeners are."""
+        self.console.not_ready.pop(listener, None)
+        self._silent.discard(listener)
+        if not self._silent:
+            self._reporter.ready()
+
+    async def _serve_console(self) -> None:
+        settings, console = self._settings, self.console
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(
+                serve_admin(
+                    settings.admin_listen,
+                    console.pages(),
+                    "JIRA_GATEWAY_ADMIN_LISTEN",
+                    started=lambda: self._listens("admin"),
+                )
+            )
+            tasks.create_task(
+                serve_control(settings.state_dir, console.commands(), started=lambda: self._listens("control"))
+            )
 
     def _furnish_console(self) -> Console:
         console = Console(
@@ -174,7 +216,7 @@ class Gateway:
         tasks.create_task(self.events.run())
         tasks.create_task(self.local.run())
         tasks.create_task(self.api.run())
-        self.console.not_ready.pop("api", None)
+        self._listens("api")
         log.info("api_listening", address=str(bound), public_url=settings.derived_public_url(bound))
 
     def _open_events(self, public_url: str) -> EventService:
@@ -198,7 +240,7 @@ class Gateway:
         return events
 
     def _tunnel_started(self, bound: Address) -> None:
-        self.console.not_ready.pop("tunnel", None)
+        self._listens("tunnel")
         self._tunnel_url = self._settings.derived_tunnel_url(bound)
         log.info("gateway_ready", tunnel_url=self._tunnel_url, version=release())
 
@@ -224,10 +266,7 @@ class Gateway:
             feed=self.events.feed,
         )
 
-        def started() -> None:
-            self.console.not_ready.pop("management", None)
-
-        await serve_management(settings.state_dir, office, self.software, started=started)
+        await serve_management(settings.state_dir, office, self.software, started=lambda: self._listens("management"))
 
     def _use(self, directory: Directory) -> None:
         """Make a changed store count: for the next request, and for links whose certificate was revoked."""
@@ -271,29 +310,12 @@ class Gateway:
         return stamp
 
     async def _drain(self) -> None:
-        settings = self._settings
+        seconds = self._settings.drain_seconds
         self.console.not_ready["stop"] = "the gateway is stopping"
-        log.info("gateway_draining", seconds=settings.drain_seconds)
-        if self.door is not None:
-            self.door.is_draining = True
-        self.tunnel.is_draining = True
-        self.local.drain()
-        if self.events is not None:
-            self.events.feed.close()
-        deadline = monotonic() + settings.drain_seconds
-        while self._in_flight() and monotonic() < deadline:  # noqa: ASYNC110 - links count streams, they signal nothing
-            await asyncio.sleep(DRAIN_POLL_SECONDS)
-        self.sockets.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.5, min(2.0, deadline - monotonic()))), asyncio.TaskGroup() as goodbyes:
-                for agent_link in self.registry.links():
-                    goodbyes.create_task(agent_link.link.drain(1.0))
-        self.sockets.abort()
-
-    def _in_flight(self) -> int:
-        return (
-            self.local.active + self.direct.streams + sum(agent_link.in_flight for agent_link in self.registry.links())
-        )
+        self._reporter.stopping(seconds + END_SECONDS)
+        ending = Ending(self.api, self.tunnel, self.local, self.direct, self.registry, self.sockets)
+        if self.door is not None and self.events is not None:
+            await ending.drain(self.door, self.events.feed.close, seconds)
 
 
 def main(settings: GatewaySettings) -> int:

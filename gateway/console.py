@@ -48,6 +48,15 @@ class Console:
         """Return None when the gateway can serve, else why not."""
         return next(iter(self.not_ready.values()), self.egress_proof.mismatch)
 
+    def headline(self) -> str:
+        """Return the state in one line, for systemd's STATUS."""
+        links = list(self.registry.links())
+        requests = f"{self.direct.streams + sum(each.in_flight for each in links)} requests in flight"
+        if "stop" in self.not_ready:
+            return f"draining, {requests}"
+        agents = {each.identity.name for each in links}
+        return self.ready() or f"{len(agents)} agents connected by {len(links)} links, {requests}"
+
     def pages(self) -> Pages:
         """Return the admin pages."""
         return Pages(self.ready, self._status, self._metrics)

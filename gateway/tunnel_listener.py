@@ -30,6 +30,7 @@ from gateway.rates import Rates
 from gateway.registry import AgentLink, Registry
 from runtime.address import Address
 from runtime.configuration import cannot_bind
+from runtime.listening import Place
 from tunnel.budget import Budget
 from tunnel.errors import LinkClosed
 from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, tune_socket
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 TUNNEL_PATH = "/tunnel/v1"
 OPENS_PER_SECOND = 100.0
 OPEN_SECONDS = 10.0
+BACKLOG = 1024
 MAX_LINKS = 256
 """Of one instance: above what an agent may be set to, below what would starve the others."""
 GOODBYE_SECONDS = 2.0
@@ -75,9 +77,9 @@ class TunnelListener:
     def __repr__(self) -> str:
         return f"<TunnelListener {self._registry!r} draining={self.is_draining}>"
 
-    async def run(self, listen: Address, tls: TunnelTls, started: Callable[[Address], None]) -> None:
-        """Accept agents on `listen` until cancelled; `started` gets the address that was bound."""
-        server = await self._bind(listen, tls)
+    async def run(self, place: Place, tls: TunnelTls, started: Callable[[Address], None]) -> None:
+        """Accept agents at `place` until cancelled; `started` gets the address that was bound."""
+        server = await self._bind(place, tls)
         try:
             bound = Address(*server.sockets[0].getsockname()[:2])
             log.info("tunnel_listening", address=str(bound))
@@ -99,12 +101,12 @@ class TunnelListener:
                 agent_link.link.abort()
         self.line_desk.drop(lambda certificate: certificate.not_after <= now or self._is_revoked(certificate))
 
-    async def _bind(self, listen: Address, tls: TunnelTls) -> Server:
+    async def _bind(self, place: Place, tls: TunnelTls) -> Server:
         try:
             return await serve(
                 self._serve,
-                listen.host,
-                listen.port,
+                **place.options(),
+                backlog=BACKLOG,
                 ssl=tls.context,
                 process_request=self._process_request,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -113,7 +115,7 @@ class TunnelListener:
                 **WEBSOCKET_OPTIONS,  # type: ignore[arg-type] # one table of options for dialer and listener
             )
         except OSError as error:
-            raise cannot_bind("JIRA_GATEWAY_TUNNEL_LISTEN", listen, error) from None
+            raise cannot_bind(place.variable, place.listen, error) from None
 
     async def _close(self, server: Server) -> None:
         server.close(close_connections=False)

@@ -48,6 +48,7 @@ class OpenSockets:
         self.open: dict[OpenSocket, None] = {}  # the oldest first
         self.refused = 0
         self.draining = False
+        self.last_answers = False  # every answer is the last one of its socket
 
     def admit(self, socket: OpenSocket, limits: Limits) -> bool:
         """Take a socket into the account; False when it must close at once."""
@@ -68,8 +69,13 @@ class OpenSockets:
         return False
 
     def drain(self) -> None:
-        """Close what is idle; every answer from now on is the last one of its socket."""
+        """Take nobody in any more and close what is idle; every answer from now on is the last one of its socket."""
         self.draining = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what is idle; every answer from now on is the last one of its socket."""
+        self.last_answers = True
         for socket in list(self.open):
             socket.close_when_idle()
 

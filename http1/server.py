@@ -167,7 +167,7 @@ class ServerProtocol(asyncio.Protocol):
     def is_last_answer(self, exchange: Exchange) -> bool:
         """Say whether the socket closes after this answer."""
         request = exchange.request
-        if self._sockets.draining or not request.keep_alive:
+        if self._sockets.last_answers or not request.keep_alive:
             return True
         if self._request_complete or request.body in {NO_BODY, 0}:
             return False

@@ -27,8 +27,10 @@ class Pages:
     metrics: Callable[[], str]
 
 
-async def serve_admin(listen: Address, pages: Pages, variable: str) -> None:
-    """Serve the pages on `listen` until cancelled.
+async def serve_admin(
+    listen: Address, pages: Pages, variable: str, *, started: Callable[[], None] = lambda: None
+) -> None:
+    """Serve the pages on `listen` until cancelled; calls `started` once it listens.
 
     Raises `ConfigurationError` that names `variable` when the address cannot be bound.
     """
@@ -41,6 +43,7 @@ async def serve_admin(listen: Address, pages: Pages, variable: str) -> None:
             raise cannot_bind(variable, listen, error) from None
         bound = Address(*runner.addresses[0][:2])
         log.info("admin_listening", address=str(bound))
+        started()
         await asyncio.Event().wait()  # no deadline: this is the listener's whole life
     finally:
         await runner.cleanup()

@@ -1,8 +1,8 @@
 """Configuration: environment variables in, one frozen settings object or one clear line out.
 
-The only module that reads ``os.environ``. It knows the rules of docs/contract.md §1 (prefix, ``X_FILE``, systemd
-credentials, ``--env-file``, unknown variables are errors) and nothing about what the variables mean: that is
-said once, in each program's subclass of `ProgramSettings`.
+The only module that reads ``os.environ``, also for what a service manager says there. It knows the rules of
+docs/contract.md §1 (prefix, ``X_FILE``, systemd credentials, ``--env-file``, unknown variables are errors) and nothing
+about what the variables mean: that is said once, in each program's subclass of `ProgramSettings`.
 """
 
 import difflib
@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from runtime.exits import CONFIGURATION, CommandFailed
 
 MAX_SECRET_BYTES = 64 * 1024
+_SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "STATE_DIRECTORY")
 
 
 class ConfigurationError(CommandFailed):
@@ -110,6 +111,22 @@ def load(cls: type[S], *, env_file: Path | None = None, environ: Mapping[str, st
         raise _first_problem(cls, error.errors(include_url=False, include_context=True)) from None
     settings._secret_files.update(files)
     return settings
+
+
+def service_variables() -> dict[str, str]:
+    """Return what the service manager told this process (runtime.systemd knows what it means); empty without one."""
+    return {name: os.environ[name] for name in _SERVICE_VARIABLES if name in os.environ}
+
+
+def follow_env_file(cls: type[ProgramSettings], env_file: Path | None) -> None:
+    """Make the env file count again at the next `load`, although systemd has put it into the environment.
+
+    ``EnvironmentFile=`` is read once, at the start, and the process environment wins over the file: without this a
+    reload would go on with the old values and say nothing. Raises `ConfigurationError`.
+    """
+    for name, value in _read_env_file(cls, env_file).items():
+        if name.startswith(cls.prefix) and os.environ.get(name) == value:
+            del os.environ[name]
 
 
 def _is_secret(annotation: object) -> bool:

@@ -32,8 +32,10 @@ class NotRunning(CommandFailed):
     status = UNAVAILABLE
 
 
-async def serve_control(directory: Path, commands: Mapping[str, Command]) -> None:
-    """Serve `commands` on ``control.sock`` in `directory` until cancelled.
+async def serve_control(
+    directory: Path, commands: Mapping[str, Command], *, started: Callable[[], None] = lambda: None
+) -> None:
+    """Serve `commands` on ``control.sock`` in `directory` until cancelled; calls `started` once it listens.
 
     A command that raises `CommandFailed` is answered with its line and status. Raises `CommandFailed` when another
     process serves there, or the socket cannot be made.
@@ -45,7 +47,7 @@ async def serve_control(directory: Path, commands: Mapping[str, Command]) -> Non
         application.router.add_post(f"/{name}", _answer(command))
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
     try:
-        await serve_unix(runner, path)
+        await serve_unix(runner, path, started=started)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CommandFailed(f"{path} cannot be made ({reason}); choose another *_STATE_DIR", CONFIGURATION) from None

@@ -7,7 +7,7 @@ import os
 import pwd
 from pathlib import Path
 
-from runtime.configuration import ConfigurationError
+from runtime.configuration import ConfigurationError, service_variables
 
 
 def act_as_owner(directory: Path) -> None:
@@ -31,8 +31,13 @@ def actor() -> str:
 def ensure_state_directory(directory: Path, prefix: str) -> None:
     """Create `directory` with mode 0700 when it is missing.
 
-    Raises `ConfigurationError`, which names `<prefix>STATE_DIR`, when that is refused or something else is there.
+    Raises `ConfigurationError`, which names `<prefix>STATE_DIR`, when that is refused or something else is there, or
+    when a unit of systemd has another one: two instances with one state directory would be each other.
     """
+    units = service_variables().get("STATE_DIRECTORY")
+    if units is not None and str(directory) not in units.split(":"):
+        problem = f"is {directory}, and the unit's StateDirectory= is {units}"
+        raise ConfigurationError(f"{prefix}STATE_DIR", problem, f"set it to {units.partition(':')[0]} in the env file")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

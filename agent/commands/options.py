@@ -43,6 +43,14 @@ def read_settings(env_file: Path | None) -> "AgentSettings":
     return load(AgentSettings, env_file=env_file)
 
 
+def follow(env_file: Path | None) -> None:
+    """Let changes of the env file count at SIGHUP, also under systemd; raises `ConfigurationError`."""
+    from agent.settings import AgentSettings  # noqa: PLC0415 - pydantic is not needed for --help
+    from runtime.configuration import follow_env_file  # noqa: PLC0415 - the same
+
+    follow_env_file(AgentSettings, env_file)
+
+
 def put(line: str) -> None:
     """Print one line of a result."""
     sys.stdout.write(f"{printable(line)}\n")

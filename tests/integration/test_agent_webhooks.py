@@ -11,10 +11,11 @@ from hashlib import sha256
 import pytest
 import structlog
 
-from agent import event_courier, gap_watch, secret_files, spool_file
+from agent import event_courier, gap_watch, spool_file
 from agent.app import Agent
 from agent.spool_file import SpoolFile
 from agent.webhook_listener import LIMITS
+from runtime import watched_files
 from runtime.exits import CommandFailed
 from tests.support.agent_identity import make_authority, write_server
 from tests.support.fake_jira import FakeJira
@@ -435,8 +436,8 @@ async def test_a_damaged_spool_stops_the_start_with_one_line_and_stays(tmp_path,
 
 
 async def test_it_serves_tls_and_takes_a_renewed_certificate(tmp_path, gateway, jira, authority, monkeypatch):
-    monkeypatch.setattr(secret_files, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(secret_files, "SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr(watched_files, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(watched_files, "SETTLE_SECONDS", 0.02)
     pair, tls = certificate_of(tmp_path / "old", authority)
     new_pair, renewed = certificate_of(tmp_path / "new", make_authority())
     settings = listening(tmp_path, gateway, jira, webhook_cert_file=pair, webhook_key_file=pair)
@@ -446,10 +447,10 @@ async def test_it_serves_tls_and_takes_a_renewed_certificate(tmp_path, gateway, 
             assert (await post(webhooks, tls=tls))[0] == 204
             assert webhooks.url.startswith("https://127.0.0.1:")
             pair.write_text(block(new_pair, "CERTIFICATE-") + block(pair, "PRIVATE KEY-"))  # they do not fit
-            await until(lambda: "webhook_certificate_refused" in str(logs))
+            await until(lambda: "certificate_refused" in str(logs))
             assert (await post(webhooks, tls=tls))[0] == 204
             pair.write_bytes(new_pair.read_bytes())
-            await until(lambda: "webhook_certificate_renewed" in str(logs))
+            await until(lambda: "certificate_renewed" in str(logs))
             assert (await post(webhooks, tls=renewed))[0] == 204
 
 

@@ -48,8 +48,8 @@ class WatchedGateway(Gateway):
     @property
     def api_port(self) -> int:
         """The port of the callers' listener."""
-        assert self.api._server is not None
-        return int(self.api._server.sockets[0].getsockname()[1])
+        assert self.api.socket.address is not None
+        return self.api.socket.address.port
 
 
 class RunningAgent:

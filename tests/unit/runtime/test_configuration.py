@@ -6,7 +6,14 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field, SecretStr, model_validator
 
-from runtime.configuration import ConfigurationError, ProgramSettings, cannot_bind, load
+from runtime.configuration import (
+    ConfigurationError,
+    ProgramSettings,
+    cannot_bind,
+    follow_env_file,
+    load,
+    service_variables,
+)
 from runtime.exits import CONFIGURATION
 
 CANARY = "canary-in-a-secret"
@@ -207,3 +214,27 @@ def test_an_address_that_cannot_be_bound_names_variable_and_reason():
     error = cannot_bind("TEST_AGENT_LISTEN", "127.0.0.1:80", PermissionError(13, "x"))
     assert str(error).startswith("TEST_AGENT_LISTEN: 127.0.0.1:80 cannot be bound (Permission denied); ")
     assert "OSError" in cannot_bind("X", "y", OSError()).problem
+
+
+def test_a_file_that_systemd_read_first_counts_again_at_a_reload(env_file, monkeypatch):
+    path = env_file("TEST_AGENT_JIRA_URL=https://old\nTEST_AGENT_COUNT=4\nOTHER=x\n")
+    # EnvironmentFile=, and one variable that somebody set apart from the file:
+    for name, value in (("TEST_AGENT_JIRA_URL", "https://old"), ("TEST_AGENT_COUNT", "5"), ("OTHER", "x")):
+        monkeypatch.setenv(name, value)
+    follow_env_file(Settings, path)
+    assert load(Settings, env_file=path).jira_url == "https://old"
+    env_file("TEST_AGENT_JIRA_URL=https://new\nTEST_AGENT_COUNT=6\n")
+    again = load(Settings, env_file=path)
+    assert again.jira_url == "https://new"
+    assert again.count == 5
+
+
+def test_only_what_a_service_manager_says_is_passed_on(monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    monkeypatch.setenv("LISTEN_FDS", "2")
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    found = service_variables()
+    assert found["NOTIFY_SOCKET"] == "/run/notify"
+    assert found["LISTEN_FDS"] == "2"
+    assert "WATCHDOG_USEC" not in found
+    assert "PATH" not in found

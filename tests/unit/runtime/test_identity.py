@@ -69,3 +69,17 @@ def test_a_state_directory_that_cannot_be_made_is_told_in_one_line(tmp_path):
     assert failure.value.status == CONFIGURATION
     assert failure.value.variable == "JIRA_X_STATE_DIR"
     assert "\n" not in failure.value.line
+
+
+def test_a_state_directory_beside_the_units_is_a_configuration_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/jira-agent/hq")
+    with pytest.raises(ConfigurationError) as failed:
+        ensure_state_directory(tmp_path, "JIRA_AGENT_")
+    assert failed.value.variable == "JIRA_AGENT_STATE_DIR"
+    assert failed.value.fix == "set it to /var/lib/jira-agent/hq in the env file"
+
+
+def test_a_state_directory_of_the_unit_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", f"/var/lib/other:{tmp_path / 'state'}")
+    ensure_state_directory(tmp_path / "state", "JIRA_AGENT_")
+    assert (tmp_path / "state").is_dir()

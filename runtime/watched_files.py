@@ -1,4 +1,4 @@
-"""Notices that a file with a secret has changed, by looking once a second.
+"""Notices that a file has changed, by looking once a second.
 
 Editors, systemd and Kubernetes each replace files in their own way: inode, size and time together see all of them.
 """
