@@ -12,7 +12,7 @@ from agent.doctor.check import Check, Circumstances, failed, passed, skipped
 from agent.identity import CA_FILE, GATEWAY_FILE, IDENTITY_FILE, Identity, is_enrolled, read_identity
 from agent.rules import check_rules, load_policy
 from agent.settings import AgentSettings
-from agent.webhook_listener import check_tls
+from agent.webhook_listener import webhook_tls
 from certs.errors import CertsError
 from runtime.configuration import ConfigurationError
 
@@ -26,7 +26,7 @@ def check_settings(circumstances: Circumstances) -> Check:
     settings = circumstances.settings
     try:
         check_rules(settings)
-        check_tls(settings)
+        webhook_tls(settings)
         policy = load_policy(settings)
     except ConfigurationError as error:
         return failed("settings", f"{error.variable}: {error.problem}", error.fix)

@@ -19,13 +19,13 @@ from agent.doctor.check import Check, Circumstances, failed, passed, skipped
 from agent.doctor.jira_desk import open_desk
 from agent.errors import describe
 from agent.settings import AgentSettings
-from agent.webhook_listener import load_tls
 from http1.origin import Origin
 from jira_api.readiness import NoAnswer
 from runtime.address import Address
 from runtime.configuration import ConfigurationError
 from runtime.control import call
 from runtime.exits import CommandFailed
+from runtime.server_tls import load_pair
 
 NAME: Final = "webhook-loop"
 STATUS_SECONDS: Final = 5.0
@@ -86,7 +86,9 @@ async def _through_stand_in(settings: AgentSettings, listen: Address, url: str) 
         writer.close()
 
     files = (settings.webhook_cert_file, settings.webhook_key_file)
-    tls = None if files[0] is None or files[1] is None else load_tls(files[0], files[1])
+    tls = (
+        None if files[0] is None or files[1] is None else load_pair(files[0], files[1], "JIRA_AGENT_WEBHOOK_CERT_FILE")
+    )
     server = await asyncio.start_server(serve, listen.host, listen.port, ssl=tls, limit=MAX_HEAD)
     try:
         status, problem = await post(settings, url, nonce)
