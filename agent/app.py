@@ -29,9 +29,11 @@ from agent.screening import Screening
 from agent.settings import AgentSettings
 from agent.status import WAITING, Service, StatusBoard
 from agent.supervisor import Supervisor
+from agent.switch import Switch
+from agent.switch_commands import switch_commands
 from agent.tally import Tally
 from agent.webhook_listener import webhook_tls
-from agent.webhooks import Webhooks
+from agent.webhooks import Webhooks, wall_clock
 from certs.errors import CertsError
 from http1.client import ClientPool
 from http1.sweep import Sweeper
@@ -78,7 +80,9 @@ class Agent:
         self._stop = asyncio.Event()
         self._reporter = Reporter.of_this_process()
         self._silent = {"admin", "control"}  # listeners that are not up yet
+        self.switch = Switch(settings.state_dir, wall_clock)  # before anything that could take a request
         self.board = StatusBoard(self._tally, self._protection, self._budget)
+        self.board.switch = self.switch
 
     async def run(self) -> None:
         """Serve until `stop`; raises `CommandFailed` when the agent cannot go on."""
@@ -87,6 +91,7 @@ class Agent:
                 tasks.create_task(self._reporter.run(self.board.line))
                 tasks.create_task(self._serve_admin())
                 tasks.create_task(self._serve_control())
+                tasks.create_task(self.switch.run())
                 tasks.create_task(self._sweeper.run())
                 tasks.create_task(self._serve())
                 await self._stop.wait()  # no deadline: the life of the process
@@ -158,7 +163,7 @@ class Agent:
         await webhooks.start()
         pool = ClientPool(make_origin(settings, jira), self._sweeper)
         side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report)
-        carrier = Carrier(load_screening(settings, jira), side)
+        carrier = Carrier(load_screening(settings, jira), side, self.switch)
         dialer = Dialer(self._route, user_agent())
         supervisor = Supervisor(
             LinkCount(settings.links.minimum, settings.links.maximum),
@@ -171,13 +176,15 @@ class Agent:
             pool,
             jira.context_path.encode("ascii"),
             user_agent().encode("ascii"),
-            lambda finding: supervisor.announce(news(jira, identity, finding) | webhooks.news()),
+            lambda finding: supervisor.announce(news(jira, identity, finding) | webhooks.news() | self.switch.news()),
             self._protection,
         )
         probe.on_return = webhooks.jira_returned
         self._protection.breaker.on_doubt = probe.doubt
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(webhooks.run(lambda: [live.link for live in supervisor.links]))
+            tasks.create_task(
+                webhooks.run(lambda: [] if self.switch.is_paused else [live.link for live in supervisor.links])
+            )
             tasks.create_task(pool.run())
             await asyncio.sleep(0)  # the pool takes requests from its first turn on
             await probe.ask()
@@ -225,7 +232,7 @@ class Agent:
         await serve_admin(listen, pages, "JIRA_AGENT_ADMIN_LISTEN", started=lambda: self._listens("admin"))
 
     async def _serve_control(self) -> None:
-        commands = {"status": self._answer_status}
+        commands = {"status": self._answer_status, **switch_commands(self.switch, lambda: self.board.service)}
         await serve_control(self._settings.state_dir, commands, started=lambda: self._listens("control"))
 
     def _listens(self, listener: str) -> None:

@@ -7,10 +7,12 @@ by `on_writable`. Credit on the tunnel is returned only for bytes that Jira's so
 caller and costs no memory.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
 from math import inf
 
 from agent.jira_side import JiraSide, Order
+from agent.screening import Cleared, Refused
 from http1.client import Call
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
 from http1.messages import Headers, ResponseHead
@@ -22,6 +24,7 @@ from jira_api.protection.rate_limits import with_retry_after
 from jira_api.protection.refusals import Cause, Refusal
 from jira_api.webhook_registration import MAX_REGISTRATION_BYTES
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
+from tunnel.heads import RequestHead as StreamRequest
 from tunnel.heads import ResponseHead as StreamAnswer
 from tunnel.session import HIGH_WATER
 from tunnel.streams import Stream
@@ -251,6 +254,19 @@ class Carriage:
             if self._is_waiting_for_answer:
                 self._jira.protection.timed_out(self._answer.sent_at, reason)
             self.fail(ErrorCode.JIRA_TIMEOUT, progress, reason)
+
+    def judge_again(self, judge: Callable[[StreamRequest], Cleared | Refused]) -> None:
+        """End it, unless it has gone to Jira, when the rules that are in force now do not allow it."""
+        if self.state in {State.WAITING, State.CHECKING}:
+            verdict = judge(self._order.request)
+            if isinstance(verdict, Refused):
+                self.fail(verdict.code, Progress.NOT_SENT, verdict.detail)
+
+    def cut(self, detail: str) -> None:
+        """End it wherever it is: the administrator does not wait."""
+        progress = Progress.NOT_SENT if self._call is None else Progress(self._call.progress)
+        is_unsent = progress is Progress.NOT_SENT
+        self.fail(ErrorCode.PAUSED if is_unsent else ErrorCode.JIRA_PROTOCOL, progress, detail)
 
     def fail(self, code: ErrorCode, progress: Progress, detail: str) -> None:
         """End the exchange with a reset."""

@@ -83,6 +83,11 @@ class EventCourier:
         """Look again at once."""
         self._wake.set()
 
+    def interrupt(self) -> None:
+        """Take back what is on its way: nothing may leave any more. It goes again when there are links."""
+        for passage in list(self._in_flight.values()):
+            passage.take_back()
+
     async def run(self) -> None:
         """Carry until cancelled; what is under way then goes again after the next start."""
         try:

@@ -66,6 +66,11 @@ class Passage:
         """End it; the record goes again."""
         self.end(Outcome.AGAIN, detail)
 
+    def take_back(self) -> None:
+        """End it; what is not sent yet is not sent, and the record goes again."""
+        self._close(ErrorCode.CANCEL)
+        self.fail("taken back")
+
     def give_up(self) -> None:
         """End it without telling anybody: the agent stops."""
         self._is_over = True

@@ -18,6 +18,7 @@ from agent.identity import Identity
 from agent.jira_probe import JiraProbe
 from agent.metric_lines import counter, gauge
 from agent.supervisor import LiveLink, Supervisor
+from agent.switch import Switch
 from agent.tally import Tally
 from agent.webhooks import Webhooks
 from agent.webhooks_page import webhook_lines, webhook_page, webhook_warnings
@@ -43,7 +44,7 @@ class Service:
 
 
 class StatusBoard:
-    """What status reads. `service` is None while the agent waits for enrolment."""
+    """What status reads. `service` is None while the agent waits for enrolment, `switch` where nobody can turn one."""
 
     def __init__(
         self, tally: Tally, protection: Protection, budget: Budget, clock: Callable[[], float] = monotonic
@@ -53,10 +54,15 @@ class StatusBoard:
         self._clock = clock
         self._budget = budget
         self.service: Service | None = None
+        self.switch: Switch | None = None
         self.reload_problem: str | None = None
 
     def headline(self) -> str:
-        """Return the state in one line."""
+        """Return the state in one line; what the administrator has switched comes first."""
+        switched = "" if self.switch is None or self.switch.is_open else f"{self.switch.state}; "
+        return switched + self._headline()
+
+    def _headline(self) -> str:
         service = self.service
         if service is None:
             return WAITING
@@ -81,11 +87,14 @@ class StatusBoard:
         """Return None when requests can be carried, else why not."""
         if self.service is None or self.service.supervisor.is_draining or not self.service.supervisor.up:
             return self.headline()
+        if self.switch is not None and self.switch.is_paused:
+            return self.headline()
         return None
 
     def warnings(self) -> list[str]:
         """Return what a person should look at."""
         found = [] if self.reload_problem is None else [f"the last reload changed nothing: {self.reload_problem}"]
+        found += [] if self.switch is None or self.switch.problem is None else [self.switch.problem]
         service = self.service
         if service is None:
             return found
@@ -116,6 +125,8 @@ class StatusBoard:
             },
             "credit_bytes": {"granted": self._budget.granted, "budget": self._budget.total_bytes},
         }
+        if self.switch is not None:
+            page["switch"] = self.switch.page()
         if self.service is None:
             return page
         page |= _service_page(self.service)
@@ -179,6 +190,10 @@ class StatusBoard:
         held = len(self._protection.accounts.refused)
         yield from gauge("logins_refused", "Stored logins that are not used any more.", held)
         yield from gauge("jira_up", "Whether Jira answered the last probe.", int(is_jira_up))
+        is_paused = self.switch is not None and self.switch.is_paused
+        yield from gauge("paused", "Whether the administrator has paused this agent.", int(is_paused))
+        is_narrowed = self.switch is not None and self.switch.is_read_only
+        yield from gauge("read_only", "Whether the administrator lets only reads pass.", int(is_narrowed))
         yield from gauge("policy_reload_ok", "Whether the last reload succeeded.", int(self.reload_problem is None))
         yield from gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
         yield from webhook_lines(None if service is None else service.webhooks)

@@ -122,8 +122,8 @@ class Supervisor:
         return self._count.wanted
 
     def announce(self, news: dict[bytes, bytes]) -> None:
-        """Tell every gateway, now and on each new link."""
-        self._news = dict(news)
+        """Tell every gateway, now and on each new link; what was told before stays, unless it is told anew."""
+        self._news |= news
         for live in self._live:
             live.link.announce(self._news)
 

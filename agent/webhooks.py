@@ -115,6 +115,11 @@ class Webhooks:
         if self._courier is not None:
             self._courier.wake()  # the first news tell of a new link
 
+    def interrupt(self) -> None:
+        """Take back what is on its way to gateways: the agent was paused."""
+        if self._courier is not None:
+            self._courier.interrupt()
+
     def news(self) -> dict[bytes, bytes]:
         """Return what gateways are told (docs/protocol.md §11)."""
         return {} if self.url is None else {b"webhook-url": self.url.encode()}

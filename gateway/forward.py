@@ -205,6 +205,9 @@ class Forward:
         self._stream = None
         if self.link is not None:
             self._failed_links.add(id(self.link))
+        if code is ErrorCode.PAUSED and isinstance(self.link, AgentLink):
+            # The whole instance: the attempts that there are must not be spent on its other links.
+            self._failed_links |= self._around.registry.siblings(self.link)
         problem = self._as_ours(from_reset(code, progress, detail))
         method, kept = self._head.method, self._kept.is_whole
         if may_replay(method, code, progress, body_kept=kept, attempts=self._attempts, resent=self._resent):
@@ -275,9 +278,7 @@ class Forward:
         """Return the best link; after a failure first one of another instance: a dying agent's links die together."""
         registry, failed = self._around.registry, self._failed_links
         if isinstance(self.link, AgentLink):
-            instance = self.link.identity.instance
-            shunned = {id(link) for link in registry.links(agent) if link.identity.instance == instance}
-            elsewhere = registry.pick(agent, failed | shunned)
+            elsewhere = registry.pick(agent, failed | registry.siblings(self.link))
             if elsewhere is not None:
                 return elsewhere
         return registry.pick(agent, failed)

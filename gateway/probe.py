@@ -10,8 +10,8 @@ from typing import Final
 
 from gateway.asking import Question, Reply, ask
 from gateway.directory import ConnectionEntry
-from gateway.errors import from_reset
-from gateway.registry import Registry, Way
+from gateway.errors import PAUSED, from_reset
+from gateway.registry import AgentLink, Registry, Way
 from gateway.store import Credentials
 from jira_api.server_info import InvalidServerInfo, parse_server_info
 from tunnel.errors import ErrorCode, Progress
@@ -50,12 +50,23 @@ class JiraProbe:
     async def get(self, target: bytes, seconds: float = PROBE_SECONDS) -> ProbeAnswer:
         """Return Jira's answer to a GET of `target` (path and query below its base URL), or our problem with it."""
         connection = self.connection
-        agent = connection.agent
-        way: Way | None = self._pick_direct(connection) if agent is None else self._registry.pick(agent)
-        if way is None:
-            gone = "the agent has gone" if agent else "its configuration cannot be used; see the gateway's log"
-            return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, gone))
-        return await ask(way.link, question(connection, target), seconds=seconds, max_bytes=MAX_ANSWER_BYTES)
+        tried: set[int] = set()
+        answer: ProbeAnswer | None = None
+        while (way := self._pick(tried)) is not None:
+            answer = await ask(way.link, question(connection, target), seconds=seconds, max_bytes=MAX_ANSWER_BYTES)
+            if answer.problem is None or answer.problem.slug is not PAUSED or not isinstance(way, AgentLink):
+                return answer
+            tried |= self._registry.siblings(way)  # another instance may not be paused
+        if answer is not None:
+            return answer
+        gone = "the agent has gone" if connection.agent else "its configuration cannot be used; see the gateway's log"
+        return ProbeAnswer(problem=from_reset(ErrorCode.LINK_LOST, Progress.NOT_SENT, gone))
+
+    def _pick(self, tried: set[int]) -> Way | None:
+        agent = self.connection.agent
+        if agent is None:
+            return self._pick_direct(self.connection)
+        return self._registry.pick(agent, tried)
 
 
 def question(connection: ConnectionEntry, target: bytes, method: bytes = b"GET", body: bytes = b"") -> Question:
@@ -82,7 +93,7 @@ async def test_connection(
                 Check("jira", "skip", "no agent"),
                 Check("login", "skip", "no agent"),
             ]
-        checks.append(Check("agent", "pass", f"{agent} is connected with {len(links)} links"))
+        checks.append(_agent_check(agent, links))
     probe = JiraProbe(connection, registry, pick_direct)
     jira = _jira_check(await probe.get(b"/rest/api/2/serverInfo"), connection)
     checks.append(jira)
@@ -91,6 +102,23 @@ async def test_connection(
     if connection.credentials is Credentials.CALLER:
         return [*checks, Check("login", "skip", "each caller brings its own login")]
     return [*checks, _login_check(await probe.get(b"/rest/api/2/myself"), connection)]
+
+
+def _agent_check(agent: str, links: list[AgentLink]) -> Check:
+    """Say that the agent is there, and what its administrators have switched, as it says itself."""
+    detail = f"{agent} is connected with {len(links)} links"
+    paused = {link.identity.instance for link in links if link.settings.get(b"switch") == b"paused"}
+    narrowed = {link.identity.instance for link in links if link.settings.get(b"switch") == b"read-only"}
+    instances = {link.identity.instance for link in links}
+    if paused == instances:
+        reasons = sorted({link.settings.get(b"switch-reason", b"").decode("utf-8", "replace") for link in links} - {""})
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        action = "ask who administers it; jira-agent resume on its machine lets requests pass"
+        return Check("agent", "fail", f"{detail}, but paused by its administrator{why}", action)
+    for found, word in ((paused, "paused"), (narrowed, "read-only")):
+        if found:
+            detail += f"; {len(found)} of {len(instances)} instances {word} by their administrator"
+    return Check("agent", "pass", detail)
 
 
 def _jira_check(answer: ProbeAnswer, connection: ConnectionEntry) -> Check:

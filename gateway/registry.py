@@ -17,12 +17,24 @@ from tunnel.errors import CloseReason, ErrorCode, Progress
 from tunnel.heads import Pairs, RequestHead
 from tunnel.streams import Stream, StreamReceiver
 
-KNOWN_SETTINGS: Final = frozenset({b"jira-url", b"jira-base-url", b"jira-version", b"context-path", b"webhook-url"})
+KNOWN_SETTINGS: Final = frozenset(
+    {
+        b"jira-url",
+        b"jira-base-url",
+        b"jira-version",
+        b"context-path",
+        b"webhook-url",
+        b"switch",
+        b"switch-reason",
+    }
+)
 MAX_SETTING: Final = 2048
 MAX_WEDGED: Final = 64
 """Links taken out of use that are remembered, for people."""
 
 _FORMS: Final = {
+    b"switch": re.compile(rb"open|read-only|paused"),
+    b"switch-reason": re.compile(rb"[^\x00-\x1f\x7f]{0,800}"),
     b"context-path": re.compile(rb"(?:/[A-Za-z0-9._~-]+)*"),
     # Jira gets it with an id behind it, and people see it: no user, no query, nothing that a terminal obeys.
     b"webhook-url": re.compile(
@@ -194,6 +206,11 @@ class Registry:
         lists = self._agents.values() if agent is None else [self._agents.get(agent, [])]
         for links in list(lists):
             yield from list(links)
+
+    def siblings(self, agent_link: AgentLink) -> set[int]:
+        """Return the ids of all links of the same instance, this one's too: what one refuses, all refuse."""
+        same = agent_link.identity
+        return {id(link) for link in self._agents.get(same.name, ()) if link.identity == same}
 
     def pick(self, agent: str, avoid: Container[int] = ()) -> AgentLink | None:
         """Return the usable link with the least work, or None; `avoid` holds ids of links not to use.

@@ -48,4 +48,6 @@ def _row(agent_link: AgentLink) -> dict[str, Any]:
         "wedged_at": None,
         "software": link.software,
         "jira": agent_link.settings.get(b"jira-base-url", b"").decode("utf-8", "replace"),
+        "switch": agent_link.settings.get(b"switch", b"open").decode("ascii"),
+        "switch_reason": agent_link.settings.get(b"switch-reason", b"").decode("utf-8", "replace"),
     }

@@ -5,6 +5,7 @@ An item costs one comparison every 100 ms, and re-arming it costs one assignment
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 PERIOD: Final = 0.1
@@ -30,6 +31,9 @@ class Sweeper:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[Perishable]:
+        return iter(list(self._items))
 
     def add(self, item: Perishable) -> None:
         """Watch an item."""

@@ -6,8 +6,10 @@ out. The file's mode is the login: who may open it may command the program.
 
 import asyncio
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ SOCKET_NAME = "control.sock"
 MAX_BODY_BYTES = 1024 * 1024
 
 Command = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
+
+peer_uid: ContextVar[int | None] = ContextVar("peer_uid", default=None)
+"""While a command is obeyed: the user id of the process that asked, as the kernel knows it; None when it does not."""
 
 
 class NotRunning(CommandFailed):
@@ -91,6 +96,7 @@ async def _call(path: Path, command: str, arguments: dict[str, Any], seconds: fl
 
 def _answer(command: Command) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
+        peer_uid.set(_uid_of(request))
         try:
             return web.json_response(dict(await command(await request.json())))
         except CommandFailed as failure:
@@ -98,3 +104,13 @@ def _answer(command: Command) -> Callable[[web.Request], Awaitable[web.Response]
             return web.json_response(content, status=web.HTTPConflict.status_code)
 
     return answer
+
+
+def _uid_of(request: web.Request) -> int | None:
+    """Ask Linux who is at the other end (unix(7), SO_PEERCRED)."""
+    sock = None if request.transport is None else request.transport.get_extra_info("socket")
+    if sock is None or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    with suppress(OSError):
+        return int(struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
+    return None

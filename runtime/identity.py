@@ -25,7 +25,7 @@ def act_as_owner(directory: Path) -> None:
 
 def actor() -> str:
     """Return who runs this command, for the audit log."""
-    return _name_of(os.getuid())
+    return name_of(os.getuid())
 
 
 def ensure_state_directory(directory: Path, prefix: str) -> None:
@@ -53,7 +53,8 @@ def _groups_of(uid: int, gid: int) -> list[int]:
         return [gid]
 
 
-def _name_of(uid: int) -> str:
+def name_of(uid: int) -> str:
+    """Return a user's name, else its number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

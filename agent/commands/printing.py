@@ -7,6 +7,8 @@ from typing import Any
 def status_lines(page: Mapping[str, Any]) -> Iterator[str]:
     """Yield what `jira-agent status` prints."""
     yield f"{page['status']}"
+    if "switch" in page:
+        yield f"  switch     {_switch(page['switch'])}"
     if "agent" in page:
         yield f"  agent      {page['agent']}/{page['instance']}, certificate until {page['certificate_expires_at']}"
         yield f"  jira       {_jira(page['jira'])}"
@@ -21,6 +23,17 @@ def status_lines(page: Mapping[str, Any]) -> Iterator[str]:
         yield f"  link       {_link(link)}"
     for warning in page["warnings"]:
         yield f"  warning    {warning}"
+
+
+def _switch(switch: Mapping[str, Any]) -> str:
+    parts = [
+        switch["mode"],
+        f"since {switch['since']}" if switch["since"] else "",
+        f"by {switch['by']}" if switch["by"] else "",
+        f"until {switch['until']}" if switch["until"] else "",
+        f"({switch['reason']})" if switch["reason"] else "",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _jira(jira: Mapping[str, Any]) -> str:

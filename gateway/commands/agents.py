@@ -50,32 +50,36 @@ def invite(
 def list_agents(*, env_file: EnvFile = None, as_json: Json = False) -> None:
     """List all agents; links are known while the gateway runs."""
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
-    from gateway.operations.agents import summaries  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations.agents import summaries, switched  # noqa: PLC0415 - see gateway.commands
 
     visit = enter(env_file)
     links = visit.links()
     rows = visit.work(lambda desk: summaries(desk, links))
     if as_json:
         return print_json(rows)
-    return print_table(
-        rows,
-        ("name", "state", "instances", "links", "wedged", "created_at"),
-        empty="No agents: jira-gateway agents invite NAME",
-    )
+    columns = ("name", "state", "instances", "links", "wedged", "switch", "created_at")
+    print_table(rows, columns, empty="No agents: jira-gateway agents invite NAME")
+    for line in switched(links):
+        say(line)
+    return None
 
 
 @app.command()
 def show(name: Name, *, env_file: EnvFile = None, as_json: Json = False) -> None:
     """Show an agent: its instances, open codes, connections and live links."""
     from gateway.commands.desk import enter  # noqa: PLC0415 - see gateway.commands
-    from gateway.operations.agents import details  # noqa: PLC0415 - see gateway.commands
+    from gateway.operations.agents import details, switched  # noqa: PLC0415 - see gateway.commands
 
     visit = enter(env_file)
     links = visit.links()
     agent = visit.work(lambda desk: details(desk, name, links))
     if as_json:
         return print_json(agent)
-    return _print_details(agent)
+    lines = switched(agent["links"])
+    _print_details(agent)
+    for line in lines:
+        say(line)
+    return None
 
 
 @app.command()

@@ -183,16 +183,18 @@ class InviteList(Told):
 
 
 AgentState = Literal["invited", "enrolled", "revoked"]
+SwitchPosition = Literal["open", "read-only", "paused"]
 
 
 class AgentView(Told):
-    """An agent; `instances` and `links` are counts of those that live, `wedged` of links lately taken out of use."""
+    """An agent: counts of live `instances` and `links`, of `wedged` links, and its administrators' `switch`."""
 
     name: str
     state: AgentState
     instances: int
     links: int
     wedged: int
+    switch: list[SwitchPosition]
     created_at: datetime
     revoked_at: datetime | None
 
@@ -235,6 +237,8 @@ class LinkView(Told):
     wedged_at: datetime | None
     software: str
     jira: str
+    switch: SwitchPosition
+    switch_reason: str
 
 
 class AgentDetails(Told):

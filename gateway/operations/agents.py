@@ -74,6 +74,16 @@ async def details(desk: Desk, name: str, links: Links | None) -> dict[str, Any]:
     }
 
 
+def switched(links: Links | None) -> list[str]:
+    """Return a line for each instance whose administrator has paused or narrowed it, as it says itself."""
+    lines = {}
+    for link in links or ():
+        if link["switch"] != "open":
+            reason = f": {link['switch_reason']}" if link["switch_reason"] else ""
+            lines[f"{link['agent']}/{link['instance']}"] = f"{link['switch']} by its administrator{reason}"
+    return [f"{instance} is {what}." for instance, what in sorted(lines.items())]
+
+
 def invite_state(row: Invite, desk: Desk) -> str:
     """Return what became of an enrolment code: open, used or expired."""
     if row.used_at is not None:
@@ -96,6 +106,7 @@ def _summary(agent: Agent, instances: list[Instance], links: Links | None) -> di
         "instances": sum(row.revoked_at is None for row in own),
         "links": None if links is None else len(mine) - wedged,
         "wedged": None if links is None else wedged,
+        "switch": sorted({str(link["switch"]) for link in mine}),
         "created_at": agent.created_at,
         "revoked_at": agent.revoked_at,
     }

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from agent.carrier import Carrier, report
 from agent.screening import Refused
+from agent.switch import Switch
 from agent.tally import Tally
 from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import RequestHead
@@ -20,7 +21,7 @@ class Stream:
         self.resets.append((code, progress, detail))
 
 
-def test_a_refused_stream_is_reset_counted_and_reported():
+def test_a_refused_stream_is_reset_counted_and_reported(tmp_path):
     reports = []
     tally = Tally()
     jira = SimpleNamespace(tally=tally, report=lambda *what: reports.append(what))
@@ -28,7 +29,7 @@ def test_a_refused_stream_is_reset_counted_and_reported():
     stream = Stream()
     head = RequestHead(b"GET", b"/x", [])
 
-    receiver = Carrier(screening, jira).accept(stream, head)
+    receiver = Carrier(screening, jira, Switch(tmp_path, lambda: 0)).accept(stream, head)
     receiver.on_data(b"ignored")
     receiver.on_end([])
 
