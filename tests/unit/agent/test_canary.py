@@ -7,6 +7,7 @@ import pytest
 from agent.canary import Canary
 from agent.carrier import Carrier
 from agent.screening import Refused
+from agent.switch import Switch
 from agent.tally import Tally
 from http1.sweep import Sweeper
 from jira_api.protection.protection import Admission, Protection
@@ -40,11 +41,11 @@ def jira():
 
 
 @pytest.fixture
-def pair(jira):
+def pair(jira, tmp_path):
     """Two sessions; the agent's carrier refuses every request."""
     pair = Pair()
     screening = SimpleNamespace(screen=lambda head: Refused(ErrorCode.POLICY_DENIED, "no"))
-    pair.agent.accept = Carrier(screening, jira).accept
+    pair.agent.accept = Carrier(screening, jira, Switch(tmp_path, lambda: 0)).accept
     return pair
 
 
