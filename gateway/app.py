@@ -7,6 +7,8 @@ again.
 
 import asyncio
 import signal
+import socket
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,13 +54,14 @@ from runtime.control import serve_control
 from runtime.exits import CONFIGURATION, OK, CommandFailed
 from runtime.groups import leave_group, leaving_group
 from runtime.identity import ensure_state_directory
-from runtime.listening import share
+from runtime.listening import Place, share
 from runtime.systemd import Reporter, inherited_sockets
 from runtime.version import release
 from tunnel.budget import Budget
 
 log = structlog.get_logger()
 
+LISTENERS = ("api", "management", "tunnel", "admin", "control")
 API_LISTEN = "JIRA_GATEWAY_API_LISTEN"
 TUNNEL_LISTEN = "JIRA_GATEWAY_TUNNEL_LISTEN"
 CERTIFICATE_CHECK_SECONDS = 3600.0
@@ -80,11 +83,17 @@ class Stored:
 class Gateway:
     """The parts of one running gateway, and what happens between them."""
 
-    def __init__(self, settings: GatewaySettings, stored: Stored, directory: Directory) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        stored: Stored,
+        directory: Directory,
+        places: Mapping[str, Place] | None = None,
+    ) -> None:
         self._settings = settings
-        self._stored = stored
-        authority = stored.authority
-        self._hosts = tunnel_hosts(settings.derived_tunnel_url(settings.tunnel_listen))
+        self._stored, authority = stored, stored.authority
+        self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
+        self._hosts = tunnel_hosts(self._tunnel_url)
         authority.renew_server(self._hosts, datetime.now(UTC))
         self._tls = TunnelTls(authority.files, datetime.now(UTC))
         self.registry = Registry()
@@ -98,16 +107,13 @@ class Gateway:
         egress.check_bindable()
         self.egress_proof = EgressProof(settings, egress)
         self._dialer = Dialer(egress, settings.allow_networks)
-        origins = Origins(settings, self._dialer)
-        self.direct = DirectConnections(origins, self.sweeper, self.software)
+        self.direct = DirectConnections(Origins(settings, self._dialer), self.sweeper, self.software)
         self.direct.use(directory)
         self._denied = authority.deny_list()
         self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper)
-        self._places = share(
-            inherited_sockets(), {API_LISTEN: settings.api_listen, TUNNEL_LISTEN: settings.tunnel_listen}
-        )
+        self._places = places or find_places(settings, ())
         self._reporter = Reporter.of_this_process()
-        self._silent = {"api", "management", "tunnel", "admin", "control"}  # listeners that are not up yet
+        self._silent = set(LISTENERS)  # those that are not up yet
         self.tunnel = TunnelListener(
             self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
         )
@@ -116,7 +122,6 @@ class Gateway:
         self.door: FrontDoor | None = None
         self.events: EventService | None = None
         self.directory = directory
-        self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
         self.console = self._furnish_console()
 
     async def run(self) -> None:
@@ -322,12 +327,18 @@ def main(settings: GatewaySettings) -> int:
     """Run the gateway until it is told to stop; raises `CommandFailed` when it cannot start."""
     logs.configure(settings.log_level, settings.log_format)
     ensure_state_directory(settings.state_dir, settings.prefix)
+    places = find_places(settings, inherited_sockets())  # a disagreement is told before anything else happens
     migrate_apart(database_path(settings.state_dir, settings.database_url))
-    loop.run(_serve(settings))
+    loop.run(_serve(settings, places))
     return OK
 
 
-async def _serve(settings: GatewaySettings) -> None:
+def find_places(settings: GatewaySettings, held: Iterable[socket.socket]) -> dict[str, Place]:
+    """Return where callers and agents are listened for; raises `ConfigurationError` when `held` does not fit."""
+    return share(held, {API_LISTEN: settings.api_listen, TUNNEL_LISTEN: settings.tunnel_listen})
+
+
+async def _serve(settings: GatewaySettings, places: Mapping[str, Place]) -> None:
     now = datetime.now(UTC)
     async with AsyncExitStack() as stack:
         try:
@@ -338,7 +349,7 @@ async def _serve(settings: GatewaySettings) -> None:
             authority = CertificateAuthority(settings.state_dir)
             authority.create_if_absent(now)
             directory = await read_directory(store, key)
-            gateway = Gateway(settings, Stored(store, events, key, authority), directory)
+            gateway = Gateway(settings, Stored(store, events, key, authority), directory, places)
         except (CertsError, SealingError, StoreError) as error:
             raise CommandFailed(str(error), CONFIGURATION) from None
         except OSError as error:

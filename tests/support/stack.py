@@ -71,6 +71,7 @@ class Program:
         self.arguments = command
         self.environment = dict(environment)
         self.log = log
+        self.inherited: list[int] = []  # descriptors
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,6 +95,7 @@ class Program:
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
+                pass_fds=self.inherited,
             )
         return self
 
