@@ -67,10 +67,11 @@ bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers
 lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
 	$(BIN)/python -m pytest -rs tests/lab
 
-docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors
+docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors, metrics
 	$(BIN)/python -m tests.support.settings_tables
 	$(BIN)/python -m tests.support.error_table
 	$(BIN)/python -m tests.support.permission_tables
+	$(BIN)/python -m tests.support.metric_tables
 
 clean:           ## remove what the other commands made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/e2e/clients/node_modules

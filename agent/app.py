@@ -23,6 +23,7 @@ from agent.identity import Identity, is_enrolled, read_identity
 from agent.jira_probe import JiraProbe
 from agent.jira_side import JiraSide
 from agent.links import LinkCount
+from agent.metrics import AgentMetrics, certificate_files
 from agent.routes import make_origin, make_route
 from agent.rules import check_rules, load_screening, user_agent
 from agent.screening import Screening
@@ -83,6 +84,14 @@ class Agent:
         self.switch = Switch(settings.state_dir, wall_clock)  # before anything that could take a request
         self.board = StatusBoard(self._tally, self._protection, self._budget)
         self.board.switch = self.switch
+        self.metrics = AgentMetrics(
+            self.board,
+            self._tally,
+            self._protection,
+            self._budget,
+            settings.state_dir,
+            certificate_files(settings),
+        )
 
     async def run(self) -> None:
         """Serve until `stop`; raises `CommandFailed` when the agent cannot go on."""
@@ -93,6 +102,7 @@ class Agent:
                 tasks.create_task(self._serve_control())
                 tasks.create_task(self.switch.run())
                 tasks.create_task(self._sweeper.run())
+                tasks.create_task(self.metrics.lag.run())
                 tasks.create_task(self._serve())
                 await self._stop.wait()  # no deadline: the life of the process
                 await self._drain()
@@ -227,7 +237,7 @@ class Agent:
             await self.board.service.supervisor.drain(self._settings.drain_seconds)
 
     async def _serve_admin(self) -> None:
-        pages = Pages(self.board.ready, self.board.page, self.board.metrics)
+        pages = Pages(self.board.ready, self.board.page, self.metrics.page.render)
         listen = self._settings.admin_listen
         await serve_admin(listen, pages, "JIRA_AGENT_ADMIN_LISTEN", started=lambda: self._listens("admin"))
 

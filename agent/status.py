@@ -1,4 +1,4 @@
-"""What the agent says about itself: one headline, one page, readiness, metrics. Reads everything, changes nothing.
+"""What the agent says about itself: one headline, one page, readiness. Reads everything, changes nothing.
 
 The headline is the one text for systemd's STATUS (with the first warning), ``jira-agent status`` and ``/status``.
 Nothing here holds a secret.
@@ -16,12 +16,11 @@ from agent.dialer import Dialer
 from agent.errors import DialError
 from agent.identity import Identity
 from agent.jira_probe import JiraProbe
-from agent.metric_lines import counter, gauge
 from agent.supervisor import LiveLink, Supervisor
 from agent.switch import Switch
 from agent.tally import Tally
 from agent.webhooks import Webhooks
-from agent.webhooks_page import webhook_lines, webhook_page, webhook_warnings
+from agent.webhooks_page import webhook_page, webhook_warnings
 from jira_api.logins import ADVICE
 from jira_api.protection.protection import Protection
 from runtime.version import release
@@ -164,39 +163,6 @@ class StatusBoard:
         """Return when something happened, as people write it."""
         ago = timedelta(seconds=self._clock() - clock_time)
         return (datetime.now(UTC) - ago).isoformat(timespec="seconds")
-
-    def metrics(self) -> str:
-        """Return the metrics as Prometheus text."""
-        return "".join(f"{line}\n" for line in self._metric_lines())
-
-    def _metric_lines(self) -> Iterator[str]:
-        service = self.service
-        up, wanted, opened, is_jira_up = 0, 0, 0, False
-        if service is not None:
-            supervisor = service.supervisor
-            up, wanted, opened = supervisor.up, supervisor.wanted, supervisor.opened
-            is_jira_up = service.probe.finding.info is not None
-        yield from gauge("links_up", "Links that take requests.", up)
-        yield from gauge("links_wanted", "Links that there should be.", wanted)
-        yield from counter("links_opened_total", "Links opened since the start.", {"": opened})
-        outcomes = {f'{{outcome="{name}"}}': count for name, count in sorted(self._tally.outcomes.items())}
-        yield from counter("requests_total", "Requests of the gateway by outcome.", outcomes)
-        yield from counter("policy_denials_total", "Requests that the policy refused.", {"": self._tally.denials})
-        yield from gauge("requests_in_flight", "Requests at Jira now.", self._protection.in_flight)
-        yield from gauge("requests_waiting", "Requests that wait for a place.", self._protection.waiting)
-        yield from gauge("requests_limit", "Requests that may be at Jira now.", self._protection.limit)
-        is_open = self._protection.breaker.reason is not None
-        yield from gauge("jira_unavailable", "Whether nothing is sent to Jira until a probe succeeds.", int(is_open))
-        held = len(self._protection.accounts.refused)
-        yield from gauge("logins_refused", "Stored logins that are not used any more.", held)
-        yield from gauge("jira_up", "Whether Jira answered the last probe.", int(is_jira_up))
-        is_paused = self.switch is not None and self.switch.is_paused
-        yield from gauge("paused", "Whether the administrator has paused this agent.", int(is_paused))
-        is_narrowed = self.switch is not None and self.switch.is_read_only
-        yield from gauge("read_only", "Whether the administrator lets only reads pass.", int(is_narrowed))
-        yield from gauge("policy_reload_ok", "Whether the last reload succeeded.", int(self.reload_problem is None))
-        yield from gauge("credit_granted_bytes", "Bytes that peers may have us hold.", self._budget.granted)
-        yield from webhook_lines(None if service is None else service.webhooks)
 
 
 def _identity_page(service: Service) -> dict[str, Any]:

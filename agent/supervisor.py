@@ -8,6 +8,7 @@ after the other. A rejected certificate is retried every minute or two, loudly, 
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ class Supervisor:
         self.trouble: dict[int, Trouble] = {}
         self.is_draining = False
         self.opened = 0
+        self.failures: Counter[str] = Counter()  # dials that failed, by cause
 
     def __repr__(self) -> str:
         return f"<Supervisor {self.up}/{self._count.wanted} links, draining={self.is_draining}>"
@@ -293,6 +295,7 @@ class Supervisor:
             return None
 
     def _note_trouble(self, slot: int, error: DialError, now: float, delay: float) -> None:
+        self.failures[error.cause.name.lower()] += 1
         known = self.trouble.get(slot)
         is_new = known is None or known.error.cause is not error.cause
         self.trouble[slot] = Trouble(error, now if known is None else known.since)

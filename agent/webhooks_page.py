@@ -1,11 +1,8 @@
-"""What status and metrics say about webhooks. Reads everything, changes nothing."""
+"""What status says about webhooks. Reads everything, changes nothing."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.metric_lines import counter, gauge
-from agent.tally import WebhookTally
 from agent.webhooks import Webhooks
 
 
@@ -44,24 +41,6 @@ def webhook_warnings(webhooks: Webhooks | None) -> list[str]:
     if webhooks.carrying_problem is not None:
         found.append(f"spooled webhooks cannot be read: {webhooks.carrying_problem}")
     return found
-
-
-def webhook_lines(webhooks: Webhooks | None) -> Iterator[str]:
-    """Yield the metrics."""
-    spool = None if webhooks is None else webhooks.spool
-    tally = WebhookTally() if webhooks is None else webhooks.tally
-    yield from gauge("spool_events", "Webhooks on the disk.", 0 if spool is None else spool.contents.records)
-    yield from gauge("spool_bytes", "Bytes that they count.", 0 if spool is None else spool.contents.size)
-    is_well = spool is None or spool.problem is None
-    yield from gauge("spool_ok", "Whether the spool takes webhooks.", int(is_well))
-    hooks = 0 if webhooks is None else len(webhooks.hooks)
-    yield from gauge("webhook_hooks", "Hooks whose webhooks are accepted.", hooks)
-    yield from counter("webhooks_received_total", "Webhooks acknowledged to Jira.", {"": tally.received})
-    refused = {f'{{reason="{name}"}}': count for name, count in sorted(tally.refused.items())}
-    yield from counter("webhooks_refused_total", "Requests to the webhook listener that were refused.", refused)
-    yield from counter("events_carried_total", "Webhooks and gaps that a gateway has.", {"": tally.carried})
-    dropped = {f'{{reason="{name}"}}': count for name, count in sorted(tally.dropped.items())}
-    yield from counter("events_dropped_total", "Webhooks and gaps that no gateway will take.", dropped)
 
 
 def _moment(milliseconds: int) -> str:

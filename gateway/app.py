@@ -18,6 +18,7 @@ from time import monotonic
 import structlog
 
 from certs.errors import CertsError
+from certs.expiry import CertificateFile
 from certs.tls import TunnelTls
 from gateway.agent_streams import AgentStreams
 from gateway.api_listener import ApiListener
@@ -36,6 +37,7 @@ from gateway.front_door import FrontDoor
 from gateway.local_relay import LocalRelay
 from gateway.management.office import Office
 from gateway.management.server import SOCKET_NAME, serve_management
+from gateway.metrics import GatewayMetrics
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
 from gateway.sealing import SealingError, SecretKey, load_secret_key
@@ -122,6 +124,7 @@ class Gateway:
         self.door: FrontDoor | None = None
         self.events: EventService | None = None
         self.directory = directory
+        self.metrics = self._measure()
         self.console = self._furnish_console()
 
     async def run(self) -> None:
@@ -135,6 +138,7 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 await self._open_door(tasks)
                 tasks.create_task(self.sweeper.run())
+                tasks.create_task(self.metrics.lag.run())
                 tasks.create_task(self.direct.run())
                 tasks.create_task(self.egress_proof.run())
                 tasks.create_task(self._reporter.run(self.console.headline))
@@ -183,8 +187,10 @@ class Gateway:
                 serve_control(settings.state_dir, console.commands(), started=lambda: self._listens("control"))
             )
 
-    def _furnish_console(self) -> Console:
-        console = Console(
+    def _measure(self) -> GatewayMetrics:
+        settings = self._settings
+        api = {} if settings.api_cert_file is None else {"api": CertificateFile(settings.api_cert_file)}
+        return GatewayMetrics(
             self.registry,
             self.outcomes,
             self.sockets,
@@ -192,8 +198,21 @@ class Gateway:
             self.direct,
             self.egress_proof,
             lambda: self.directory,
-            self.software,
+            settings.state_dir,
+            self._stored.authority.certificate_files | api,
         )
+
+    def _furnish_console(self) -> Console:
+        console = Console(
+            self.registry,
+            self.outcomes,
+            self.direct,
+            self.egress_proof,
+            lambda: self.directory,
+            self.software,
+            self.metrics.page.render,
+        )
+        self.metrics.is_ready = lambda: console.ready() is None
         console.not_ready |= {
             "api": "the API listener is starting",
             "management": "the management API is starting",
@@ -217,7 +236,8 @@ class Gateway:
         self.door.local = self.local
         self.events = self._open_events(settings.derived_public_url(bound))
         self.door.hooks = self.events.door
-        self.console.events = self.events
+        self.console.events = self.metrics.events = self.events
+        self.metrics.room = self.door.kept_room
         tasks.create_task(self.events.run())
         tasks.create_task(self.local.run())
         tasks.create_task(self.api.run())

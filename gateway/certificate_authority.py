@@ -19,6 +19,7 @@ from certs.certificates import fingerprint, issuer_of, read_certificates, serial
 from certs.csr import make_csr
 from certs.enrollment import EnrollmentGrant, EnrollmentRequest, make_code, secret_hash, write_code
 from certs.errors import CertsError, FileExists
+from certs.expiry import CertificateFile
 from certs.files import read_public
 from certs.identity import AgentIdentity, new_instance_id
 from certs.keys import make_key, write_pair
@@ -45,6 +46,11 @@ class CertificateAuthority:
     def files(self) -> ServerFiles:
         """What the tunnel's listener loads (certs.tls.TunnelTls)."""
         return ServerFiles(self._server, self._server, self._ca.bundle_path)
+
+    @property
+    def certificate_files(self) -> dict[str, CertificateFile]:
+        """Whose end is told by the metrics."""
+        return {"tunnel": CertificateFile(self._server), "ca": CertificateFile(self._ca.bundle_path)}
 
     @property
     def pem(self) -> bytes:

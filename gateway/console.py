@@ -10,20 +10,16 @@ from typing import Any
 from gateway.direct_links import DirectConnections
 from gateway.directory import Directory
 from gateway.egress_proof import EgressProof
-from gateway.events.metrics import render_events
 from gateway.events.service import EventService
 from gateway.explain import explain_command
-from gateway.metrics import render
 from gateway.outcomes import OutcomeLog
 from gateway.permissions import permissions_command
 from gateway.probe import test_connection
 from gateway.registry import Registry
 from gateway.status import link_rows, status_page
-from http1.limits import OpenSockets
 from runtime.admin import Pages
 from runtime.control import Command
 from runtime.exits import CommandFailed
-from tunnel.budget import Budget
 
 
 @dataclass(slots=True, eq=False)
@@ -32,12 +28,11 @@ class Console:
 
     registry: Registry
     outcomes: OutcomeLog
-    sockets: OpenSockets
-    budget: Budget
     direct: DirectConnections
     egress_proof: EgressProof
     directory: Callable[[], Directory]
     software: str
+    metrics: Callable[[], str]
     events: EventService | None = None
     not_ready: dict[str, str] = field(default_factory=dict)
 
@@ -59,7 +54,7 @@ class Console:
 
     def pages(self) -> Pages:
         """Return the admin pages."""
-        return Pages(self.ready, self._status, self._metrics)
+        return Pages(self.ready, self._status, self.metrics)
 
     def commands(self) -> dict[str, Command]:
         """Return the commands of the control socket."""
@@ -78,10 +73,6 @@ class Console:
             "egress": self.egress_proof.page(),
             "events": None if self.events is None else self.events.page(),
         }
-
-    def _metrics(self) -> str:
-        page = render(self.registry, self.outcomes, self.sockets, self.budget, self.direct)
-        return page + ("" if self.events is None else render_events(self.events))
 
     async def _links(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"links": link_rows(self.registry)}

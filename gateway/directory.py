@@ -107,6 +107,14 @@ class Directory:
         name = self._agents.get(agent)
         return name is None or name.revoked_at is not None
 
+    def agents(self) -> list[str]:
+        """Return the names of all agents that may connect."""
+        return [agent.name for agent in self._agents.values() if agent.revoked_at is None]
+
+    def instances(self) -> list[Instance]:
+        """Return the records of all enrolled instances, revoked ones included."""
+        return list(self._instances.values())
+
     def instance(self, agent: str, instance: str) -> Instance | None:
         """Return the record of an enrolled instance."""
         return self._instances.get((agent, instance))

@@ -20,6 +20,7 @@ from gateway.errors import BAD_REQUEST, DRAINING, INTERNAL, REJECTIONS, Problem,
 from gateway.events.hook_door import PREFIX as HOOKS_PREFIX
 from gateway.events.hook_door import HookDoor
 from gateway.forward import Forward, Surroundings
+from gateway.kept_body import KeptRoom
 from gateway.local_relay import LocalRelay
 from gateway.outcomes import OutcomeLog
 from gateway.rates import Rates
@@ -80,6 +81,11 @@ class FrontDoor:
 
     def __repr__(self) -> str:
         return f"<FrontDoor {self._entrance.directory!r} draining={self.is_draining}>"
+
+    @property
+    def kept_room(self) -> KeptRoom:
+        """What the bodies kept for a replay take."""
+        return self._around.room
 
     def use(self, directory: Directory) -> None:
         """Decide by this directory from now on."""

@@ -1,59 +1,125 @@
-"""The gateway's metrics in Prometheus' text format: one table of names, values read when asked."""
+"""The gateway's metrics: reads its parts at each scrape. What each metric means is in gateway/metric_table.py.
 
-from collections.abc import Iterable, Mapping
+Counts nothing itself, and changes nothing.
+"""
 
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from certs.expiry import CertificateFile
 from gateway.direct_links import DirectLink
+from gateway.directory import Directory
+from gateway.egress_proof import EgressProof
+from gateway.events.metrics import put_events
+from gateway.events.service import EventService
+from gateway.kept_body import KeptRoom
+from gateway.metric_table import PREFIX, TABLE
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
 from http1.limits import OpenSockets
+from runtime.loop_lag import LoopLag
+from runtime.metrics import MetricsPage, Sheet, put_program
 from tunnel.budget import Budget
 
-Samples = Mapping[str, float]
+
+@dataclass(slots=True, eq=False)
+class GatewayMetrics:
+    """The parts that are read. `room` and `events` are None before the front door is open."""
+
+    registry: Registry
+    outcomes: OutcomeLog
+    sockets: OpenSockets
+    budget: Budget
+    direct: Iterable[DirectLink]
+    egress_proof: EgressProof
+    directory: Callable[[], Directory]
+    state_dir: Path
+    certificates: dict[str, CertificateFile]
+    is_ready: Callable[[], bool] = lambda: False
+    room: KeptRoom | None = None
+    events: EventService | None = None
+    lag: LoopLag = field(default_factory=LoopLag)
+    page: MetricsPage = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the page."""
+        self.page = MetricsPage(TABLE, self.fill)
+
+    def __repr__(self) -> str:
+        return f"<GatewayMetrics of {self.registry!r}>"
+
+    def fill(self, sheet: Sheet) -> None:
+        """Put every number on the sheet of one scrape."""
+        free = shutil.disk_usage(self.state_dir).free
+        put_program(sheet, PREFIX, self.lag, is_ready=self.is_ready(), free_bytes=free)
+        put_links(sheet, self.registry, self.directory(), datetime.now(UTC))
+        self._put_requests(sheet)
+        put_direct(sheet, self.direct)
+        for name, file in self.certificates.items():
+            if (expires_at := file.expires_at()) is not None:
+                sheet.put("jira_gateway_certificate_expiry_timestamp_seconds", expires_at, name)
+        is_mismatch = self.egress_proof.mismatch is not None and not self.egress_proof.is_pending
+        sheet.put("jira_gateway_egress_mismatch", is_mismatch)
+        if self.events is not None:
+            put_events(sheet, self.events)
+
+    def _put_requests(self, sheet: Sheet) -> None:
+        outcomes, sockets, budget = self.outcomes, self.sockets, self.budget
+        in_flight = sum(agent_link.in_flight for agent_link in self.registry.links())
+        sheet.put("jira_gateway_requests_in_flight", in_flight)
+        sheet.put_each("jira_gateway_answers_total", {str(key): count for key, count in outcomes.by_status.items()})
+        sheet.put_each("jira_gateway_errors_total", outcomes.by_slug)
+        sheet.put("jira_gateway_hung_up_total", outcomes.hung_up)
+        sheet.put("jira_gateway_caller_sockets", len(sockets.open))
+        sheet.put("jira_gateway_caller_sockets_refused_total", sockets.refused)
+        sheet.put("jira_gateway_window_bytes", budget.granted)
+        sheet.put("jira_gateway_memory_budget_bytes", budget.total_bytes)
+        if self.room is not None:
+            sheet.put("jira_gateway_kept_body_bytes", self.room.used)
+            sheet.put("jira_gateway_kept_body_limit_bytes", self.room.total)
 
 
-def render(
-    registry: Registry, outcomes: OutcomeLog, sockets: OpenSockets, budget: Budget, direct: Iterable[DirectLink] = ()
-) -> str:
-    """Return the whole page."""
-    links: dict[str, float] = {}
-    in_flight = 0
+def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datetime) -> None:
+    """Put what is about agents: those that may connect, and those that do."""
+    by_agent = Counter(dict.fromkeys(directory.agents(), 0))
+    by_instance: dict[tuple[str, str], int] = {}
+    until: dict[tuple[str, str], float] = {}
+    round_trips: dict[tuple[str, str], float] = {}
+    for row in directory.instances():
+        if row.revoked_at is None and row.expires_at > now:
+            by_instance[row.agent, row.instance] = 0
+            until[row.agent, row.instance] = row.expires_at.timestamp()
     for agent_link in registry.links():
-        label = f'{{agent="{agent_link.identity.name}"}}'
-        links[label] = links.get(label, 0) + 1
-        in_flight += agent_link.in_flight
-    straight: dict[str, float] = {}
-    upstream: dict[str, float] = {}
-    for link in direct:
-        name, pool = link.entry.name, link.link.pool
-        straight[f'{{connection="{name}"}}'] = link.link.streams
-        upstream[f'{{connection="{name}",state="active"}}'] = pool.active
-        upstream[f'{{connection="{name}",state="idle"}}'] = pool.idle
-    wedged = {f'{{agent="{name}"}}': float(count) for name, count in sorted(registry.wedged_total.items())}
-    answers = {f'{{status="{status}"}}': float(count) for status, count in sorted(outcomes.by_status.items())}
-    ours = {f'{{error="{slug}"}}': float(count) for slug, count in sorted(outcomes.by_slug.items())}
-    blocks = [
-        block("jira_gateway_agent_links", "gauge", "Live links by agent.", links),
-        block(
-            "jira_gateway_links_wedged_total", "counter", "Links that were up and gave no answers, by agent.", wedged
-        ),
-        block("jira_gateway_requests_in_flight", "gauge", "Requests on links.", {"": in_flight}),
-        block("jira_gateway_direct_requests_in_flight", "gauge", "Requests by direct connection.", straight),
-        block("jira_gateway_direct_sockets", "gauge", "Sockets to Jiras by direct connection.", upstream),
-        block("jira_gateway_answers_total", "counter", "Answers to callers by status.", answers),
-        block("jira_gateway_errors_total", "counter", "Outcomes that were ours and not Jira's, by slug.", ours),
-        block("jira_gateway_hung_up_total", "counter", "Callers that left before an answer.", {"": outcomes.hung_up}),
-        block("jira_gateway_caller_sockets", "gauge", "Open sockets of callers.", {"": len(sockets.open)}),
-        block("jira_gateway_caller_sockets_refused_total", "counter", "Sockets over the cap.", {"": sockets.refused}),
-        block("jira_gateway_window_bytes", "gauge", "Bytes granted to agents in windows.", {"": budget.granted}),
-    ]
-    return "".join(blocks)
+        identity, rtt = agent_link.identity, agent_link.link.rtt
+        key = (identity.name, identity.instance)
+        by_agent[identity.name] += 1
+        by_instance[key] = by_instance.get(key, 0) + 1
+        until.setdefault(key, agent_link.certificate.not_after.timestamp())
+        if rtt is not None:
+            round_trips[key] = min(rtt, round_trips.get(key, rtt))
+    sheet.put_each("jira_gateway_agent_links", by_agent)
+    sheet.put_each("jira_gateway_links_opened_total", registry.opened)
+    sheet.put_each("jira_gateway_links_wedged_total", registry.wedged_total)
+    for name, values in (
+        ("jira_gateway_instance_links", by_instance),
+        ("jira_gateway_agent_certificate_expiry_timestamp_seconds", until),
+        ("jira_gateway_link_round_trip_seconds", round_trips),
+    ):
+        for (agent, instance), value in sorted(values.items()):
+            sheet.put(name, value, agent, instance)
 
 
-def block(name: str, kind: str, text: str, samples: Samples) -> str:
-    """Return one metric: its name, what it is, and its samples by their labels (`{a="b"}`, or "")."""
-    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n" + "".join(_lines(name, samples))
-
-
-def _lines(name: str, samples: Samples) -> Iterable[str]:
-    for labels, value in samples.items():
-        yield f"{name}{labels} {value:g}\n"
+def put_direct(sheet: Sheet, links: Iterable[DirectLink]) -> None:
+    """Put what is about direct connections."""
+    for link in links:
+        name, pool, protection = link.entry.name, link.link.pool, link.link.protection
+        sheet.put("jira_gateway_direct_requests_in_flight", link.link.streams, name)
+        sheet.put("jira_gateway_direct_requests_waiting", protection.waiting, name)
+        sheet.put("jira_gateway_direct_sockets", pool.active, name, "active")
+        sheet.put("jira_gateway_direct_sockets", pool.idle, name, "idle")
+        sheet.put("jira_gateway_direct_jira_unavailable", protection.breaker.reason is not None, name)
+        sheet.put("jira_gateway_direct_logins_refused", len(protection.accounts.refused), name)

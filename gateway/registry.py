@@ -178,6 +178,7 @@ class Registry:
         self._turn = 0
         self.wedged: deque[dict[str, Any]] = deque(maxlen=MAX_WEDGED)  # rows, as gateway.status makes them
         self.wedged_total: Counter[str] = Counter()  # by agent, since the start
+        self.opened: Counter[str] = Counter()  # links since the start, by agent
 
     def __repr__(self) -> str:
         return f"Registry({ {name: len(links) for name, links in self._agents.items()} })"
@@ -185,6 +186,7 @@ class Registry:
     def add(self, agent_link: AgentLink) -> None:
         """Make a link available for its agent's requests."""
         self._agents.setdefault(agent_link.identity.name, []).append(agent_link)
+        self.opened[agent_link.identity.name] += 1
 
     def remove(self, agent_link: AgentLink) -> None:
         """Forget a link that is gone."""

@@ -5,6 +5,7 @@ login, none holds a secret.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,19 +35,23 @@ async def serve_admin(
 
     Raises `ConfigurationError` that names `variable` when the address cannot be bound.
     """
-    runner = web.AppRunner(_application(pages), access_log=None, handle_signals=False, shutdown_timeout=1)
-    await runner.setup()
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
+        # Our own socket: one that asyncio makes is lost, and stays open, when its start is cancelled.
+        listener = socket.create_server((listen.host, listen.port), family=family)
+    except OSError as error:
+        raise cannot_bind(variable, listen, error) from None
+    with listener:
+        runner = web.AppRunner(_application(pages), access_log=None, handle_signals=False, shutdown_timeout=1)
+        await runner.setup()
         try:
-            await web.TCPSite(runner, listen.host, listen.port).start()
-        except OSError as error:
-            raise cannot_bind(variable, listen, error) from None
-        bound = Address(*runner.addresses[0][:2])
-        log.info("admin_listening", address=str(bound))
-        started()
-        await asyncio.Event().wait()  # no deadline: this is the listener's whole life
-    finally:
-        await runner.cleanup()
+            await web.SockSite(runner, listener).start()
+            bound = Address(*runner.addresses[0][:2])
+            log.info("admin_listening", address=str(bound))
+            started()
+            await asyncio.Event().wait()  # no deadline: this is the listener's whole life
+        finally:
+            await runner.cleanup()
 
 
 def _application(pages: Pages) -> web.Application:
@@ -61,7 +66,7 @@ def _application(pages: Pages) -> web.Application:
         return web.json_response(dict(pages.status()))
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=pages.metrics(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(text=pages.metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     application = web.Application(client_max_size=1024)
     application.add_routes(

@@ -1,41 +1,35 @@
-"""The metrics of events in Prometheus' text format; values are read when asked."""
+"""The metrics of events, read at each scrape. What each means is in gateway/metric_table.py."""
 
 from gateway.events.service import EventService
-from gateway.metrics import block
+from runtime.metrics import Sheet
 
 
-def render_events(events: EventService) -> str:
-    """Return the part of the page that is about events."""
-    intake, log = events.intake, events.log
+def put_events(sheet: Sheet, events: EventService) -> None:
+    """Put every number about events on the sheet of one scrape."""
+    intake, log, retention = events.intake, events.log, events.retention
+    sheet.put("jira_gateway_webhooks_received_total", intake.received)
+    sheet.put("jira_gateway_webhooks_duplicate_total", intake.duplicates)
+    sheet.put("jira_gateway_webhooks_refused_total", intake.refused)
+    sheet.put("jira_gateway_webhooks_turned_away_total", intake.turned_away)
+    sheet.put("jira_gateway_event_log_ok", log.problem is None)
+    sheet.put("jira_gateway_events_bytes", retention.bytes)
+    sheet.put("jira_gateway_events_limit_bytes", retention.max_bytes)
+    sheet.put("jira_gateway_events_full", log.is_full)
+    sheet.put("jira_gateway_event_readers", events.feed.readers)
+    _put_deliveries(sheet, events)
+    for row in events.registrar.rows():
+        is_troubled = row["problem"] is not None
+        sheet.put("jira_gateway_webhook_registration_problem", is_troubled, str(row["connection"]))
+
+
+def _put_deliveries(sheet: Sheet, events: EventService) -> None:
     names = {entry.id: entry.name for entry in events.directory.subscriptions.triggers}
-    deliveries = {
-        f'{{trigger="{names[trigger]}",state="{state.value}"}}': float(count)
-        for trigger, by_state in events.counts.items()
-        if trigger in names
-        for state, count in by_state.items()
-    }
-    rows = events.deliverer.rows()
-    sent = {f'{{trigger="{row["trigger"]}"}}': float(row["delivered"]) for row in rows}
-    failed = {f'{{trigger="{row["trigger"]}"}}': float(row["failed"]) for row in rows}
-    failing = {f'{{trigger="{row["trigger"]}"}}': float(row["failures_in_a_row"]) for row in rows}
-    troubled = {
-        f'{{connection="{row["connection"]}"}}': float(row["problem"] is not None) for row in events.registrar.rows()
-    }
-    blocks = [
-        block("jira_gateway_webhooks_received_total", "counter", "Webhooks that were stored.", {"": intake.received}),
-        block("jira_gateway_webhooks_duplicate_total", "counter", "Of those, known already.", {"": intake.duplicates}),
-        block(
-            "jira_gateway_webhooks_refused_total", "counter", "Webhooks with a wrong signature.", {"": intake.refused}
-        ),
-        block("jira_gateway_webhooks_turned_away_total", "counter", "Webhooks without room.", {"": intake.turned_away}),
-        block("jira_gateway_event_log_ok", "gauge", "Whether events can be written.", {"": float(log.problem is None)}),
-        block("jira_gateway_events_bytes", "gauge", "Size of the events that are kept.", {"": events.retention.bytes}),
-        block("jira_gateway_events_full", "gauge", "Whether webhooks are refused for that.", {"": float(log.is_full)}),
-        block("jira_gateway_deliveries", "gauge", "Deliveries by trigger and state.", deliveries),
-        block("jira_gateway_deliveries_sent_total", "counter", "Deliveries that succeeded.", sent),
-        block("jira_gateway_delivery_failures_total", "counter", "Attempts that failed.", failed),
-        block("jira_gateway_subscriber_failures_in_a_row", "gauge", "Failed attempts since the last success.", failing),
-        block("jira_gateway_webhook_registration_problem", "gauge", "Whether hooks need a person.", troubled),
-        block("jira_gateway_event_readers", "gauge", "Readers of events.", {"": events.feed.readers}),
-    ]
-    return "".join(blocks)
+    for trigger, by_state in events.counts.items():
+        if trigger in names:
+            for state, count in by_state.items():
+                sheet.put("jira_gateway_deliveries", count, names[trigger], state.value)
+    for row in events.deliverer.rows():
+        name = str(row["trigger"])
+        sheet.put("jira_gateway_deliveries_sent_total", row["delivered"], name)
+        sheet.put("jira_gateway_delivery_failures_total", row["failed"], name)
+        sheet.put("jira_gateway_subscriber_failures_in_a_row", row["failures_in_a_row"], name)

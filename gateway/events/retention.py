@@ -31,12 +31,12 @@ class Retention:
         self._log = log
         self._clock = clock
         self._age = timedelta(days=days)
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._stored_bytes = 0  # by the log's count, at the last look
         self.bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Retention {self.bytes}/{self._max_bytes} bytes>"
+        return f"<Retention {self.bytes}/{self.max_bytes} bytes>"
 
     async def run(self) -> None:
         """Look every half minute, and sooner when much came; go on at once while there is more to delete."""
@@ -52,18 +52,18 @@ class Retention:
     @property
     def is_due(self) -> bool:
         """Whether so much came since the last look that the next one should not wait."""
-        return (self._log.stored_bytes - self._stored_bytes) * SOONER_SHARE > self._max_bytes
+        return (self._log.stored_bytes - self._stored_bytes) * SOONER_SHARE > self.max_bytes
 
     async def prune(self) -> bool:
         """Delete what may go, and say whether there is more."""
         self._stored_bytes = self._log.stored_bytes
         try:
-            pruned = await self._log.store.prune(self._clock() - self._age, self._max_bytes)
+            pruned = await self._log.store.prune(self._clock() - self._age, self.max_bytes)
         except StoreError:
             return False  # the log of events tells of it
         self.bytes = pruned.bytes_left
-        is_full = pruned.bytes_left > self._max_bytes and not pruned.more
+        is_full = pruned.bytes_left > self.max_bytes and not pruned.more
         if is_full and not self._log.is_full:
-            log.error("events_full", bytes=self.bytes, limit=self._max_bytes, consequence="webhooks get 503")
+            log.error("events_full", bytes=self.bytes, limit=self.max_bytes, consequence="webhooks get 503")
         self._log.is_full = is_full
         return pruned.more

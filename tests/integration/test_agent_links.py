@@ -46,7 +46,7 @@ async def test_it_holds_the_least_number_of_links_and_is_ready(tmp_path, gateway
         await until(lambda: agent.board.ready() is None)
 
         page = agent.board.page()
-        metrics = agent.board.metrics()
+        metrics = agent.metrics.page.render()
 
     assert page["status"] == "3 of 3 links up, Jira 9.12.5"
     assert (page["agent"], page["instance"]) == ("site-a", "i1")
@@ -306,7 +306,7 @@ async def test_a_reload_takes_the_new_policy_and_a_bad_file_keeps_the_old_one(tm
         agent.reload()
         third = await gateway.request("DELETE", "/rest/api/2/test/echo")
         warnings = agent.board.warnings()
-        metrics = agent.board.metrics()
+        metrics = agent.metrics.page.render()
 
     assert (first.code, second.status, third.status) == ("POLICY_DENIED", 200, 200)
     assert any("reload" in warning and "is no TOML" in warning for warning in warnings)

@@ -231,7 +231,7 @@ async def test_what_no_gateway_will_take_is_dropped_and_counted(tmp_path, gatewa
         webhooks = await ready(agent)
         await post(webhooks)
         await until(lambda: webhooks.tally.dropped[reason] == 1 and not webhooks.spool.contents.records)
-        metrics = agent.board.metrics()
+        metrics = agent.metrics.page.render()
 
     assert f'jira_agent_events_dropped_total{{reason="{reason}"}} 1' in metrics
 
@@ -274,7 +274,7 @@ async def test_a_full_spool_refuses_recovers_and_leaves_a_gap(tmp_path, gateway,
         webhooks = await ready(agent)
         statuses = [(await post(webhooks, b"x" * 400_000))[0] for _ in range(3)]
         full, head = await post(webhooks, b"x" * 400_000)
-        page, metrics = agent.board.page(), agent.board.metrics()
+        page, metrics = agent.board.page(), agent.metrics.page.render()
         gateway.verdict = lambda asked: 204
         for asked in gateway.events:
             asked.answer(204)
@@ -417,7 +417,7 @@ async def test_an_agent_without_webhooks_makes_no_spool(tmp_path, gateway, jira)
     async with running(settings) as agent:
         await gateway.link()
         assert agent.board.page()["webhooks"] is None
-        assert "jira_agent_spool_events 0" in agent.board.metrics()
+        assert "jira_agent_spool_events 0" in agent.metrics.page.render()
 
     assert not (settings.state_dir / "spool.db").exists()
 

@@ -16,7 +16,7 @@ import typer.main
 from agent.__main__ import app as agent_app
 from certs.__main__ import app as certs_app
 from gateway.__main__ import app as gateway_app
-from tests.support import error_table
+from tests.support import error_table, metric_tables
 from tests.support.demo_jira import VARIABLES
 from tests.support.settings_tables import DOCUMENT, variables, with_tables
 from tunnel.errors import ErrorCode
@@ -185,6 +185,11 @@ def test_every_make_target_exists(document):
 
 def test_the_settings_tables_are_current():
     assert read(DOCUMENT) == with_tables(read(DOCUMENT)), "run make docs"
+
+
+def test_the_metric_tables_are_current():
+    document = metric_tables.DOCUMENT
+    assert read(document) == metric_tables.with_tables(read(document)), "run make docs"
 
 
 def test_settings_said_to_have_no_effect_are_read_by_nothing():

@@ -1,4 +1,4 @@
-"""The headline, readiness, warnings and metrics, for each state that an agent can be in."""
+"""The headline, readiness and warnings, for each state that an agent can be in."""
 
 from types import SimpleNamespace
 
@@ -44,7 +44,6 @@ def test_before_enrolment_it_waits():
 
     assert (made.headline(), made.ready(), made.warnings()) == (WAITING, WAITING, [])
     assert made.page()["status"] == WAITING
-    assert "jira_agent_links_up 0" in made.metrics()
 
 
 def test_with_links_it_is_ready():
@@ -85,17 +84,6 @@ def test_missing_credentials_and_a_failed_reload_are_warnings():
 
     assert any("no Jira credentials" in warning for warning in made.warnings())
     assert any("is no TOML" in warning for warning in made.warnings())
-
-
-def test_metrics_are_prometheus_text():
-    made = board(up=2)
-    made._tally.answered()
-    lines = made.metrics().splitlines()
-
-    assert 'jira_agent_requests_total{outcome="answered"} 1' in lines
-    assert "# TYPE jira_agent_requests_total counter" in lines
-    assert "jira_agent_jira_up 1" in lines
-    assert all(line.startswith(("# HELP jira_agent_", "# TYPE jira_agent_", "jira_agent_")) for line in lines)
 
 
 PAGE = {
@@ -182,25 +170,12 @@ def test_a_full_spool_is_a_warning(webhooks):
 
     [warning] = made.warnings()
     assert warning.startswith("webhooks are refused since 1970-01-01T00:17:40+00:00: the spool is full (5000 bytes)")
-    assert "jira_agent_spool_ok 0" in made.metrics()
 
 
 def test_a_spool_that_cannot_be_read_is_a_warning(webhooks):
     webhooks.carrying_problem = "spool.db is damaged"
 
     assert with_webhooks(webhooks).warnings() == ["spooled webhooks cannot be read: spool.db is damaged"]
-
-
-def test_webhooks_are_counted_in_the_metrics(webhooks):
-    lines = with_webhooks(webhooks).metrics().splitlines()
-
-    assert "jira_agent_spool_events 3" in lines
-    assert "jira_agent_spool_bytes 4096" in lines
-    assert "jira_agent_webhook_hooks 2" in lines
-    assert "jira_agent_webhooks_received_total 12" in lines
-    assert 'jira_agent_webhooks_refused_total{reason="full"} 2' in lines
-    assert "jira_agent_events_carried_total 9" in lines
-    assert 'jira_agent_events_dropped_total{reason="unknown_hook"} 1' in lines
 
 
 def test_the_section_on_webhooks_reads_well(webhooks):

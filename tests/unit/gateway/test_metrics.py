@@ -1,56 +1,98 @@
-"""The metrics page: valid text format, true numbers."""
+"""The gateway's metrics: every name of the table is on the page, and the numbers are those of the parts."""
 
-import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
-from gateway.metrics import render
+import pytest
+
+from gateway.kept_body import KeptRoom
+from gateway.metric_table import EVERYTHING, TABLE
+from gateway.metrics import GatewayMetrics
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
+from gateway.store import Instance
 from http1.limits import OpenSockets
 from tests.support.fake_link import agent_link
+from tests.support.metrics_page import declared, samples
 from tunnel.budget import Budget
 
-SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[^"\\\n]*"\})? [0-9.e+]+')
+SOON = datetime.now(UTC) + timedelta(days=3)
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def page():
-    registry, outcomes, sockets, budget = Registry(), OutcomeLog(), OpenSockets(), Budget()
+def directory():
+    rows = [
+        Instance("hq", "i1", "ab", PAST, SOON),
+        Instance("hq", "i2", "ac", PAST, SOON),
+        Instance("hq", "i3", "ad", PAST, PAST),
+        Instance("hq", "i4", "ae", PAST, SOON, revoked_at=PAST),
+    ]
+    return SimpleNamespace(agents=lambda: ["hq", "away"], instances=lambda: rows)
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    registry, outcomes = Registry(), OutcomeLog()
     for name in ("hq", "hq", "branch"):
         registry.add(agent_link(name))
-    outcomes.by_status.update({200: 3, 503: 1})
-    outcomes.by_slug["agent_offline"] = 1
-    outcomes.hung_up = 2
-    sockets.refused = 4
-    budget.reserve(4096)
-    return render(registry, outcomes, sockets, budget)
+    proof = SimpleNamespace(mismatch=None, is_pending=False)
+    return GatewayMetrics(registry, outcomes, OpenSockets(), Budget(), [], proof, directory, tmp_path, {})
 
 
-def test_it_is_the_text_format_of_prometheus():
-    text = page()
-    assert text.endswith("\n")
-    for line in text.splitlines():
-        assert line.startswith(("# HELP jira_gateway_", "# TYPE jira_gateway_")) or SAMPLE.fullmatch(line), line
+def test_the_page_explains_what_the_table_names(metrics):
+    assert declared(metrics.page.render()) == {metric.name for metric in EVERYTHING}
 
 
-def test_every_metric_has_its_help_and_type_once():
-    lines = page().splitlines()
-    named = [line.split()[2] for line in lines if line.startswith("# TYPE")]
-    assert len(named) == len(set(named))
-    assert named == [line.split()[2] for line in lines if line.startswith("# HELP")]
-    assert {line.split("{")[0].split()[0] for line in lines if line[0] != "#"} <= set(named)
+def test_the_numbers_are_those_of_the_parts(metrics):
+    metrics.outcomes.by_status.update({200: 3, 503: 1})
+    metrics.outcomes.by_slug["agent_offline"] = 1
+    metrics.outcomes.hung_up = 2
+    metrics.sockets.refused = 4
+    metrics.budget.reserve(4096)
+    metrics.room = KeptRoom(100)
+    metrics.room.take(7)
+    next(metrics.registry.links("hq")).link.rtt = 0.02
+    assert (
+        samples(metrics.page.render()).items()
+        >= {
+            'jira_gateway_agent_links{agent="hq"}': 2,
+            'jira_gateway_agent_links{agent="branch"}': 1,
+            'jira_gateway_agent_links{agent="away"}': 0,
+            'jira_gateway_instance_links{agent="hq",instance="i1"}': 2,
+            'jira_gateway_instance_links{agent="hq",instance="i2"}': 0,
+            'jira_gateway_links_opened_total{agent="hq"}': 2,
+            'jira_gateway_link_round_trip_seconds{agent="hq",instance="i1"}': 0.02,
+            'jira_gateway_agent_certificate_expiry_timestamp_seconds{agent="hq",instance="i2"}': SOON.timestamp(),
+            'jira_gateway_answers_total{status="200"}': 3,
+            'jira_gateway_errors_total{error="agent_offline"}': 1,
+            "jira_gateway_hung_up_total": 2,
+            "jira_gateway_caller_sockets_refused_total": 4,
+            "jira_gateway_window_bytes": 4096,
+            "jira_gateway_kept_body_bytes": 7,
+            "jira_gateway_kept_body_limit_bytes": 100,
+            "jira_gateway_egress_mismatch": 0,
+            "jira_gateway_ready": 0,
+        }.items()
+    )
 
 
-def test_the_numbers_are_those_of_the_parts():
-    lines = set(page().splitlines())
-    assert lines >= {
-        'jira_gateway_agent_links{agent="hq"} 2',
-        'jira_gateway_agent_links{agent="branch"} 1',
-        'jira_gateway_answers_total{status="200"} 3',
-        'jira_gateway_errors_total{error="agent_offline"} 1',
-        "jira_gateway_hung_up_total 2",
-        "jira_gateway_caller_sockets_refused_total 4",
-        "jira_gateway_window_bytes 4096",
-    }
+def test_instances_that_cannot_connect_are_left_out(metrics):
+    found = samples(metrics.page.render())
+    for instance in ("i3", "i4"):
+        assert f'jira_gateway_instance_links{{agent="hq",instance="{instance}"}}' not in found
 
 
-def test_without_anything_it_is_still_a_page():
-    assert "jira_gateway_requests_in_flight 0" in render(Registry(), OutcomeLog(), OpenSockets(), Budget())
+def test_an_address_that_is_not_proven_yet_is_no_mismatch(metrics):
+    metrics.egress_proof.mismatch, metrics.egress_proof.is_pending = "the egress address is being proven", True
+    assert samples(metrics.page.render())["jira_gateway_egress_mismatch"] == 0
+    metrics.egress_proof.is_pending = False
+    assert samples(metrics.page.render())["jira_gateway_egress_mismatch"] == 1
+
+
+def test_every_name_follows_the_conventions():
+    for metric in TABLE:
+        assert metric.name.startswith("jira_gateway_"), metric.name
+        assert metric.name.endswith("_total") == (metric.kind.value == "counter"), metric.name
+        assert metric.text.endswith((".", "`.")), metric.name
+    assert max(Counter(metric.name for metric in EVERYTHING).values()) == 1

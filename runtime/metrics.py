@@ -1,0 +1,189 @@
+"""Metrics: one table of what there is, and a page in Prometheus' text format made from it at each scrape.
+
+Nothing is counted here. The parts of a program own plain integers; at a scrape the program puts them on a `Sheet`,
+which refuses what its table does not name. How a metric is added: ARCHITECTURE.md; why so: decision 0020.
+"""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from runtime.histogram import Histogram
+from runtime.loop_lag import LoopLag
+from runtime.version import release
+
+UNITS: Final = ("timestamp_seconds", "seconds", "bytes", "ratio", "info")
+
+
+class Kind(Enum):
+    """What a metric does; the value is Prometheus' word."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of a table: `text` says what is counted, `look` when a person should look; both end up in docs."""
+
+    name: str
+    kind: Kind
+    text: str
+    labels: tuple[str, ...] = ()
+    look: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The unit, as the name says it; empty for a plain number."""
+        stem = self.name.removesuffix("_total")
+        return next((unit for unit in UNITS if stem.endswith("_" + unit)), "")
+
+    def family(self) -> CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily:
+        """Return the library's empty family of samples."""
+        match self.kind:
+            case Kind.COUNTER:
+                return CounterMetricFamily(self.name, self.text, labels=self.labels)
+            case Kind.GAUGE:
+                return GaugeMetricFamily(self.name, self.text, labels=self.labels)
+            case Kind.HISTOGRAM:
+                return HistogramMetricFamily(self.name, self.text, labels=self.labels)
+
+
+def counter(name: str, text: str, *labels: str, look: str = "") -> Metric:
+    """Return the row of something that only grows; `name` ends with _total."""
+    return Metric(name, Kind.COUNTER, text, labels, look)
+
+
+def gauge(name: str, text: str, *labels: str, look: str = "") -> Metric:
+    """Return the row of something that goes up and down; yes and no are 1 and 0."""
+    return Metric(name, Kind.GAUGE, text, labels, look)
+
+
+def histogram(name: str, text: str, *labels: str, look: str = "") -> Metric:
+    """Return the row of a distribution (runtime.histogram)."""
+    return Metric(name, Kind.HISTOGRAM, text, labels, look)
+
+
+Table = Sequence[Metric]
+
+
+class Sheet:
+    """The samples of one scrape.
+
+    Every method raises `KeyError` for a name that the table does not have, `ValueError` for other labels than it says.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._labels = {metric.name: metric.labels for metric in table}
+        self._families = {metric.name: metric.family() for metric in table}
+
+    def __repr__(self) -> str:
+        return f"<Sheet {sum(len(family.samples) for family in self._families.values())} samples>"
+
+    def put(self, name: str, value: float, *labels: str) -> None:
+        """Put one number; `labels` are the values of the metric's labels, in the table's order."""
+        self._check(name, labels)
+        self._families[name].add_metric(labels, value)  # type: ignore[call-arg,arg-type] # never a histogram's
+
+    def put_each(self, name: str, values: Mapping[str, float]) -> None:
+        """Put the numbers of a metric with one label."""
+        for label, value in sorted(values.items()):
+            self.put(name, value, label)
+
+    def put_histogram(self, name: str, values: Histogram, *labels: str) -> None:
+        """Put a distribution."""
+        self._check(name, labels)
+        bounds = [*map(floatToGoString, values.bounds), "+Inf"]
+        buckets = list(zip(bounds, accumulate(map(float, values.counts)), strict=True))
+        self._families[name].add_metric(labels, buckets, values.total)  # type: ignore[arg-type] # a histogram's
+
+    def _check(self, name: str, labels: tuple[str, ...]) -> None:
+        if len(labels) != len(self._labels[name]):
+            raise ValueError(f"{name} has the labels {self._labels[name]}, not {len(labels)}")
+
+    def families(self) -> Iterator[Family]:
+        """Yield everything in the order of the table, also what has no sample yet."""
+        yield from self._families.values()
+
+
+PROCESS: Final = (
+    gauge("process_resident_memory_bytes", "Memory of the process.", look="it grows for days"),
+    gauge("process_virtual_memory_bytes", "Address space of the process."),
+    gauge("process_start_time_seconds", "When the process began, seconds since 1970.", look="it changes: a restart"),
+    gauge("process_open_fds", "Open file descriptors.", look="it comes near `process_max_fds`"),
+    gauge("process_max_fds", "File descriptors that there may be."),
+    counter("process_cpu_seconds_total", "Seconds of CPU used.", look="its rate is near 1: one core is all we use"),
+)
+"""What the library's own collector says, under the names that every dashboard knows."""
+
+
+def program_rows(prefix: str) -> Table:
+    """Return the rows that both programs have."""
+    return (
+        gauge(f"{prefix}_build_info", "Always 1; the release and its Python.", "version", "python"),
+        gauge(f"{prefix}_ready", "Whether /readyz says yes.", look="it is 0; /readyz says why"),
+        gauge(
+            f"{prefix}_state_directory_free_bytes",
+            "Room for this program on the disk of the state directory.",
+            look="it is less than 1 GiB",
+        ),
+        histogram(
+            f"{prefix}_event_loop_lag_seconds",
+            "How late the event loop woke a task that slept for a quarter second.",
+            look="more than a few are above 0.1: everybody waits",
+        ),
+        gauge(
+            f"{prefix}_event_loop_lag_max_seconds",
+            "The longest of them in the last minute.",
+            look="it is above 0.25",
+        ),
+    )
+
+
+def put_program(sheet: Sheet, prefix: str, lag: LoopLag, *, is_ready: bool, free_bytes: int | None) -> None:
+    """Put what both programs have; `free_bytes` is None where it cannot be known."""
+    sheet.put(f"{prefix}_build_info", 1, release(), platform.python_version())
+    sheet.put(f"{prefix}_ready", is_ready)
+    if free_bytes is not None:
+        sheet.put(f"{prefix}_state_directory_free_bytes", free_bytes)
+    sheet.put_histogram(f"{prefix}_event_loop_lag_seconds", lag.histogram)
+    sheet.put(f"{prefix}_event_loop_lag_max_seconds", lag.longest)
+
+
+class MetricsPage(Collector):
+    """The page: `fill` puts the program's numbers on a sheet of its table, the library writes the text."""
+
+    def __init__(self, table: Table, fill: Callable[[Sheet], None]) -> None:
+        self._table = table
+        self._fill = fill
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def __repr__(self) -> str:
+        return f"<MetricsPage of {len(self._table)} metrics>"
+
+    def describe(self) -> Iterator[Family]:
+        """Yield nothing: names are the table's business, and nothing is collected before a scrape."""
+        yield from ()
+
+    def collect(self) -> Iterator[Family]:
+        """Yield the families of one scrape (called by the library)."""
+        sheet = Sheet(self._table)
+        self._fill(sheet)
+        yield from sheet.families()
+
+    def render(self) -> str:
+        """Return the page in the text format 0.0.4."""
+        return generate_latest(self._registry).decode()
