@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_the_parts(metrics):
             'jira_gateway_instance_links{agent="hq",instance="i1"}': 2,
             'jira_gateway_instance_links{agent="hq",instance="i2"}': 0,
             'jira_gateway_links_opened_total{agent="hq"}': 2,
-        'jira_gateway_links_wedged_total{agent="hq"}': 1,
+            'jira_gateway_links_wedged_total{agent="hq"}': 1,
             'jira_gateway_link_round_trip_seconds{agent="hq",instance="i1"}': 0.02,
             'jira_gateway_agent_certificate_expiry_timestamp_seconds{agent="hq",instance="i2"}': SOON.timestamp(),
             'jira_gateway_answers_total{status="200"}': 3,
