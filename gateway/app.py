@@ -86,11 +86,7 @@ class Gateway:
     """The parts of one running gateway, and what happens between them."""
 
     def __init__(
-        self,
-        settings: GatewaySettings,
-        stored: Stored,
-        directory: Directory,
-        places: Mapping[str, Place] | None = None,
+        self, settings: GatewaySettings, stored: Stored, directory: Directory, places: Mapping[str, Place] | None = None
     ) -> None:
         self._settings = settings
         self._stored, authority = stored, stored.authority
