@@ -10,7 +10,10 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from random import Random
 from time import monotonic
 
 import structlog
@@ -24,6 +27,7 @@ from agent.jira_probe import JiraProbe
 from agent.jira_side import JiraSide
 from agent.links import LinkCount
 from agent.metrics import AgentMetrics, certificate_files
+from agent.renewal import Renewal
 from agent.routes import make_origin, make_route
 from agent.rules import check_rules, load_screening, user_agent
 from agent.screening import Screening
@@ -175,13 +179,7 @@ class Agent:
         side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report)
         carrier = Carrier(load_screening(settings, jira), side, self.switch)
         dialer = Dialer(self._route, user_agent())
-        supervisor = Supervisor(
-            LinkCount(settings.links.minimum, settings.links.maximum),
-            dialer,
-            lambda websocket: self._make_link(websocket, carrier, webhooks),
-            self._identity,
-            settings.gateway_url,
-        )
+        supervisor, renewal = self._make_links(dialer, carrier, webhooks, identity)
         probe = JiraProbe(
             pool,
             jira.context_path.encode("ascii"),
@@ -198,11 +196,12 @@ class Agent:
             tasks.create_task(pool.run())
             await asyncio.sleep(0)  # the pool takes requests from its first turn on
             await probe.ask()
-            self.board.service = Service(jira, self._identity, supervisor, dialer, probe, carrier, webhooks)
+            self.board.service = Service(jira, self._identity, supervisor, dialer, probe, carrier, webhooks, renewal)
             log.info("agent_started", agent=identity.name, instance=identity.instance, jira=jira.url)
             tasks.create_task(probe.run())
             tasks.create_task(watch_files(lambda: self._watched, self.use_new_credentials))
             tasks.create_task(supervisor.run())
+            tasks.create_task(renewal.run())
 
     async def _wait_for_enrolment(self) -> None:
         directory = self._settings.state_dir
@@ -226,10 +225,31 @@ class Agent:
         except CertsError as error:
             raise DialError(Cause.IDENTITY_UNUSABLE, str(error)) from None
 
-    def _make_link(self, websocket: Websocket, carrier: Carrier, webhooks: Webhooks) -> Link:
+    def _make_links(
+        self, dialer: Dialer, carrier: Carrier, webhooks: Webhooks, identity: Identity
+    ) -> tuple[Supervisor, Renewal]:
+        """Return who keeps the links, and who keeps the certificate that they show."""
+
+        def learn(told: dict[bytes, bytes]) -> None:
+            webhooks.learn(told)
+            renewal.learn(told)
+
+        settings = self._settings
+        supervisor = Supervisor(
+            LinkCount(settings.links.minimum, settings.links.maximum),
+            dialer,
+            lambda websocket: self._make_link(websocket, carrier, learn),
+            self._identity,
+            settings.gateway_url,
+        )
+        rng = Random()  # noqa: S311 - jitter, no secret
+        renewal = Renewal(supervisor, dialer, identity, partial(datetime.now, UTC), monotonic, rng)
+        return supervisor, renewal
+
+    def _make_link(self, websocket: Websocket, carrier: Carrier, learn: Callable[[dict[bytes, bytes]], None]) -> Link:
         # Not the loop's time: uvloop counts whole milliseconds, and windows could not follow a short round trip.
         session = Session(Role.AGENT, budget=self._budget, clock=monotonic, software=user_agent())
-        return Link(websocket, session, carrier.accept, on_settings=webhooks.learn)
+        return Link(websocket, session, carrier.accept, on_settings=learn)
 
     async def _drain(self) -> None:
         """Let requests finish. Webhooks are still taken: refused ones are lost, spooled ones go with the next start."""

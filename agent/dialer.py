@@ -79,9 +79,11 @@ class Dialer:
         Raises:
             DialError: it did not open, with the cause.
         """
-        if identity.is_expired(self.now()):
-            when = f"{identity.certificate.not_after:%Y-%m-%d %H:%M} UTC"
-            raise DialError(Cause.CERTIFICATE_EXPIRED, f"this agent's certificate ended on {when}")
+        now = self.now()
+        if identity.is_expired(now):
+            ended = f"this agent's certificate ended on {identity.certificate.not_after:%Y-%m-%d %H:%M} UTC"
+            clock = f"this machine's clock shows {now:%Y-%m-%d %H:%M} UTC"
+            raise DialError(Cause.CERTIFICATE_EXPIRED, f"{ended} ({clock})")
         try:
             context = identity.context()
         except CertsError as error:

@@ -32,9 +32,12 @@ class Cause(Enum):
     PROXY_UNTRUSTED = (False, "name the CA that signed the proxy's certificate in JIRA_AGENT_PROXY_CA_FILE")
     GATEWAY_UNTRUSTED = (
         False,
-        "something on the way answers with another certificate: exempt the gateway from TLS inspection, or enroll anew",
+        "exempt the gateway from TLS inspection; or, if its CA was replaced while this agent was off, enroll again",
     )
-    CERTIFICATE_EXPIRED = (False, "ask the gateway's operator for a new invitation and enroll again")
+    CERTIFICATE_EXPIRED = (
+        False,
+        "ask the gateway's operator for a new invitation and enroll again (jira-agent enroll -), if the clock is right",
+    )
     CERTIFICATE_REJECTED = (
         False,
         "this agent was revoked or is unknown: ask the gateway's operator, then enroll again",

@@ -1,11 +1,15 @@
 """The files of the state directory that enrolment writes and the tunnel reads.
 
 ``agent.pem`` (key and certificate, 0600) is written last: where it is, everything else is. Its absence means "not
-enrolled". Knows nothing of sockets; whoever dials asks for a fresh `Identity` each time, so that a renewal or a new
-enrolment takes effect with the next dial.
+enrolled". A renewed pair waits in ``agent.next.pem`` until it has proven to work. Knows nothing of sockets; whoever
+dials asks for a fresh `Identity` each time, so that a renewal or a new enrolment takes effect with the next dial.
 """
 
+import fcntl
+import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,23 +17,29 @@ from pathlib import Path
 from agent.addresses import GatewayAddress
 from certs.certificates import AgentCertificate, read_agent_certificate, read_certificates
 from certs.errors import CertsError
-from certs.files import private_directory, read_private, read_public, write_public
+from certs.files import private_directory, read_private, read_public, write_private, write_public
 from certs.keys import PrivateKey, write_pair
 from certs.renewal import is_expired
 from certs.tls import agent_context
 
 IDENTITY_FILE = "agent.pem"
+NEXT_FILE = "agent.next.pem"
 CA_FILE = "gateway-ca.pem"
 GATEWAY_FILE = "gateway.url"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this agent is for its gateway, and what it needs to prove it."""
+    """Who this agent is for its gateway, and what it needs to prove it.
+
+    One that is not in force yet has its pair in another file, and brings the CAs that it trusts (PEM).
+    """
 
     certificate: AgentCertificate
     directory: Path
     gateway: GatewayAddress
+    file: str = IDENTITY_FILE
+    bundle: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -51,8 +61,9 @@ class Identity:
         Raises:
             CertsError: a file is missing, exposed, or does not fit the other.
         """
-        bundle = self.directory / CA_FILE
-        return agent_context(read_public(bundle), self.directory / IDENTITY_FILE, bundle)
+        source = self.directory / CA_FILE
+        bundle = read_public(source) if self.bundle is None else self.bundle
+        return agent_context(bundle, self.directory / self.file, source)
 
 
 def is_enrolled(directory: Path) -> bool:
@@ -84,6 +95,67 @@ def store_identity(
         CertsError: the directory is not private or not writable.
     """
     private_directory(directory)
-    write_public(directory / GATEWAY_FILE, f"{gateway}\n".encode())
-    write_public(directory / CA_FILE, ca_bundle)
-    write_pair(directory / IDENTITY_FILE, key, certificate)
+    with _locked(directory):
+        write_public(directory / GATEWAY_FILE, f"{gateway}\n".encode())
+        write_public(directory / CA_FILE, ca_bundle)
+        write_pair(directory / IDENTITY_FILE, key, certificate)
+
+
+def store_next(identity: Identity, key: PrivateKey, certificate: bytes, ca_bundle: bytes) -> Identity:
+    """Write a renewed pair beside the one in force, and return the identity that it would be.
+
+    Raises:
+        CertsError: it cannot be written, or is no agent's certificate.
+    """
+    renewed = read_agent_certificate(read_certificates(certificate)[0])
+    write_pair(identity.directory / NEXT_FILE, key, certificate)
+    return Identity(renewed, identity.directory, identity.gateway, NEXT_FILE, ca_bundle)
+
+
+def adopt(renewed: Identity, old: Identity) -> bool:
+    """Put a renewed identity into force; False when the old one is not in force any more: somebody has enrolled.
+
+    The CAs go first: they have proven to fit the gateway, and the gateway takes the old pair until its end. So whatever
+    instant is the last one, what lies here works.
+
+    Raises:
+        CertsError: a file cannot be read or written.
+    """
+    directory = renewed.directory
+    with _locked(directory):
+        if read_identity(directory).certificate.serial != old.certificate.serial:
+            return False
+        pair = read_private(directory / renewed.file)
+        if renewed.bundle is not None:
+            write_public(directory / CA_FILE, renewed.bundle)
+        write_private(directory / IDENTITY_FILE, pair)
+    forget_next(directory)
+    return True
+
+
+def forget_next(directory: Path) -> None:
+    """Remove a renewed pair that did not come into force, or has."""
+    (directory / NEXT_FILE).unlink(missing_ok=True)
+
+
+def stamp(directory: Path) -> tuple[int, int] | None:
+    """Return what differs whenever another identity is in force; None while there is none."""
+    try:
+        status = (directory / IDENTITY_FILE).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock: a renewal must not overwrite an enrolment that another process has just made."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CertsError(f"{directory} cannot be changed ({error.strerror})", "check its owner and mode") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -16,6 +16,8 @@ from agent.dialer import Dialer
 from agent.errors import DialError
 from agent.identity import Identity
 from agent.jira_probe import JiraProbe
+from agent.renewal import Renewal
+from agent.renewal_page import renewal_page, renewal_warnings
 from agent.supervisor import LiveLink, Supervisor
 from agent.switch import Switch
 from agent.tally import Tally
@@ -40,6 +42,7 @@ class Service:
     probe: JiraProbe
     carrier: Carrier
     webhooks: Webhooks | None = None
+    renewal: Renewal | None = None
 
 
 class StatusBoard:
@@ -105,6 +108,7 @@ class StatusBoard:
         elif service.probe.finding.info is None:
             found.append(f"Jira: {service.probe.finding.problem}")
         found += webhook_warnings(service.webhooks)
+        found += renewal_warnings(service.renewal)
         found += dict.fromkeys(str(trouble.error) for trouble in service.supervisor.trouble.values())
         return found
 
@@ -179,6 +183,7 @@ def _service_page(service: Service) -> dict[str, Any]:
     screening = service.carrier.screening
     return {
         **_identity_page(service),
+        "renewal": renewal_page(service.renewal),
         "jira": {
             "url": service.jira.url,
             "answers": finding.info is not None,

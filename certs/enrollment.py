@@ -38,6 +38,7 @@ from certs.errors import (
     MessageRejected,
     RefusalReason,
 )
+from certs.identity import AgentIdentity
 from certs.keys import PrivateKey, public_der
 
 CODE_PREFIX = "jte_"
@@ -190,14 +191,33 @@ class EnrollmentGrant:
                 lacks the CA that was pinned.
             CertificateRejected: it is not an agent's certificate, or malformed.
         """
+        return self._check(key, {ca_fingerprint}, "the CA of the enrolment code")
+
+    def check_renewal(self, key: PrivateKey, identity: AgentIdentity, trusted: bytes) -> AgentCertificate:
+        """Return the renewed certificate, after checking the grant against the new key, our name, and the CAs so far.
+
+        Args:
+            key: the one that was made for this renewal.
+            identity: who we are; a renewal changes no name.
+            trusted: the CAs that are trusted now (PEM). They may change, but not all at once.
+
+        Raises:
+            GatewayUntrusted: the certificate is for another key or name, or not signed by a CA of the bundle, or none
+                of the bundle is trusted now.
+            CertificateRejected: it is not an agent's certificate, or malformed.
+        """
+        certificate = self._check(key, set(map(fingerprint, read_certificates(trusted))), "any CA that is trusted here")
+        if certificate.identity != identity:
+            raise GatewayUntrusted(f"the granted certificate is for {certificate.identity}", "tell its operator")
+        return certificate
+
+    def _check(self, key: PrivateKey, trusted: set[bytes], what: str) -> AgentCertificate:
         certificate = read_certificates(self.certificate)[0]
         bundle = read_certificates(self.ca_bundle)
         if public_der(certificate.public_key()) != public_der(key.public_key()):
             raise GatewayUntrusted("the granted certificate is for another key", "enroll again with a new code")
-        if ca_fingerprint not in map(fingerprint, bundle) or issuer_of(certificate, bundle) is None:
-            raise GatewayUntrusted(
-                "the granted certificate is not signed by the CA of the enrolment code", "enroll again"
-            )
+        if trusted.isdisjoint(map(fingerprint, bundle)) or issuer_of(certificate, bundle) is None:
+            raise GatewayUntrusted(f"the granted certificate does not go back to {what}", "enroll again")
         return read_agent_certificate(certificate)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
+from certs.csr import MAX_CSR_BYTES
+from certs.identity import AgentIdentity
 from gateway.rates import Rates
 from gateway.store import Cause, Gap, Way
 from gateway.triggers import HookEntry
@@ -31,6 +33,7 @@ GAPS_PER_SECOND: Final = 1.0
 """Of one agent, which has three in two seconds at most: for each of them a Jira is searched, and an event made."""
 
 STORED, BAD, REFUSED, UNKNOWN, TOO_LARGE, LATER = 204, 400, 403, 404, 413, 503
+RENEW: Final = b"/v1/renew"
 
 _EVENT: Final = re.compile(rb"/v1/events/([0-9a-f]{64})")
 _EVENT_ID: Final = re.compile(rb"[0-9a-f]{32}")
@@ -58,11 +61,19 @@ class EventDesk(Protocol):
         """Store a gap of each connection of this agent; `gap` makes it from the connection's name."""
 
 
+class RenewalDesk(Protocol):
+    """Who signs new certificates (`gateway.renewals`); `done` gets the status of the answer and its body."""
+
+    def take(self, identity: AgentIdentity, csr: bytes, done: "Answer") -> None:
+        """Sign a new key of this instance."""
+
+
 class AgentStreams:
     """Accepts the streams of all agents. `desk` None: there is nobody yet who could take anything."""
 
-    def __init__(self, clock: Callable[[], datetime], sweeper: Sweeper) -> None:
+    def __init__(self, clock: Callable[[], datetime], sweeper: Sweeper, renewals: RenewalDesk) -> None:
         self.desk: EventDesk | None = None
+        self._renewals = renewals
         self._clock = clock
         self._sweeper = sweeper
         self._room = SharedRoom(ROOM_BYTES, AGENT_BYTES)
@@ -71,13 +82,23 @@ class AgentStreams:
     def __repr__(self) -> str:
         return f"<AgentStreams {self._room!r}>"
 
-    def of(self, agent: str) -> Accept:
+    def of(self, identity: AgentIdentity) -> Accept:
         """Return what accepts the streams of one agent's link (tunnel.session.Accept)."""
 
         def accept(stream: Stream, head: RequestHead) -> StreamReceiver:
-            return self._accept(agent, stream, head)
+            if head.target == RENEW:
+                return self._renew(identity, stream, head)
+            return self._accept(identity.name, stream, head)
 
         return accept
+
+    def _renew(self, identity: AgentIdentity, stream: Stream, head: RequestHead) -> StreamReceiver:
+        if head.method != b"POST":
+            return _answered(stream, BAD)
+        room = self._room.of(identity.name)
+        return self._collect(
+            stream, head, MAX_CSR_BYTES, room, lambda body, done: self._renewals.take(identity, body, done)
+        )
 
     def _accept(self, agent: str, stream: Stream, head: RequestHead) -> StreamReceiver:
         desk = self.desk
@@ -126,7 +147,14 @@ class AgentStreams:
             self.desk.take_gap(agent, make, done)
 
 
-Use = Callable[[bytes, Callable[[int], None]], None]
+class Answer(Protocol):
+    """Ends a stream that was collected."""
+
+    def __call__(self, status: int, body: bytes = b"", /) -> None:
+        """Answer with a status, and perhaps a body."""
+
+
+Use = Callable[[bytes, Answer], None]
 
 
 class Collected:
@@ -176,9 +204,11 @@ class Collected:
         self._release()
         self._stream.reset(ErrorCode.DEADLINE, Progress.SENT, "the body did not come in time")
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, body: bytes = b"", /) -> None:
         self._release()
-        self._stream.respond(ResponseHead(status, [], NO_BODY), end=True)
+        self._stream.respond(ResponseHead(status, [], len(body) or NO_BODY), end=not body)
+        if body:
+            self._stream.send_data(body, end=True)
 
     def _release(self) -> None:
         self._sweeper.discard(self)

@@ -40,6 +40,7 @@ from gateway.management.server import SOCKET_NAME, serve_management
 from gateway.metrics import GatewayMetrics
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
+from gateway.renewals import Renewals
 from gateway.sealing import SealingError, SecretKey, load_secret_key
 from gateway.settings import GatewaySettings
 from gateway.store import Store, StoreError, open_store
@@ -108,7 +109,8 @@ class Gateway:
         self.direct = DirectConnections(Origins(settings, self._dialer), self.sweeper, self.software)
         self.direct.use(directory)
         self._denied = authority.deny_list()
-        self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper)
+        self.renewals = Renewals(stored.store, authority, partial(datetime.now, UTC))
+        self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper, self.renewals)
         self._places = places or find_places(settings, ())
         self._reporter = Reporter.of_this_process()
         self._silent = set(LISTENERS)  # those that are not up yet
@@ -142,6 +144,7 @@ class Gateway:
                 tasks.create_task(self.tunnel.canaries.run())
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
                 tasks.create_task(self._watch_authority())
+                tasks.create_task(self.renewals.run())
                 tasks.create_task(self._serve_console())
                 tasks.create_task(self._serve_management())
                 tasks.create_task(log_audit_heads(self._stored.store))

@@ -62,6 +62,11 @@ class CertificateAuthority:
         """The SHA-256 (32 bytes) of that certificate."""
         return fingerprint(self._ca.bundle()[0])
 
+    @property
+    def can_sign(self) -> bool:
+        """Whether the CA's key is here."""
+        return self._ca.key_path.exists()
+
     def create_if_absent(self, now: datetime) -> None:
         """Make the CA when this state directory has none; two processes may try at once.
 
@@ -69,7 +74,7 @@ class CertificateAuthority:
         first enrolment.
         """
         if self._ca.bundle_path.exists():
-            if self._ca.key_path.exists():
+            if self.can_sign:
                 self._ca.authority()
             return
         try:
@@ -83,7 +88,7 @@ class CertificateAuthority:
         Returns:
             Whether `server.pem` is new, so that TunnelTls must reload.
         """
-        if not self._ca.key_path.exists() or not self._is_server_due(hosts, now):
+        if not self.can_sign or not self._is_server_due(hosts, now):
             return False
         key = make_key()
         certificate = sign_server(self._ca.authority(), make_csr(key), hosts, now)
@@ -152,10 +157,11 @@ async def invite(
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """A new instance of an agent, and what to send it."""
+    """The certificate of an instance, new or renewed, and what to send it."""
 
     identity: AgentIdentity
     serial: str
+    expires_at: datetime
     grant: EnrollmentGrant
 
 
@@ -176,12 +182,12 @@ async def enroll(
         identity = AgentIdentity(agent, new_instance_id())
         grant, serial, expires_at = authority.sign(request.csr, identity, now)
         await change.add_instance(Instance(agent, identity.instance, serial, now, expires_at))
-    return Enrolled(identity, serial, grant)
+    return Enrolled(identity, serial, expires_at, grant)
 
 
 async def renew(
     store: Store, authority: CertificateAuthority, identity: AgentIdentity, csr: bytes, *, now: datetime
-) -> EnrollmentGrant:
+) -> Enrolled:
     """Sign a new key for an instance that has proven its identity by its link.
 
     Raises:
@@ -191,4 +197,4 @@ async def renew(
     async with store.change(f"agent {identity}", now) as change:
         grant, serial, expires_at = authority.sign(csr, identity, now)
         await change.renew_instance(identity.name, identity.instance, serial, expires_at)
-    return grant
+    return Enrolled(identity, serial, expires_at, grant)

@@ -172,7 +172,7 @@ class TunnelListener:
         def announce(settings: dict[bytes, bytes]) -> None:
             agent_link.announce(settings)
 
-        link = Link(websocket, session, self._streams.of(certificate.identity.name), on_settings=announce)
+        link = Link(websocket, session, self._streams.of(certificate.identity), on_settings=announce)
         agent_link = AgentLink(certificate, link, _peer(websocket), datetime.now(UTC))
         self._registry.add(agent_link)
         self.on_link(agent_link)

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from certs.csr import MAX_CSR_BYTES
+from certs.identity import AgentIdentity
 from gateway.agent_streams import (
     AGENT_BYTES,
     BODY_SECONDS,
@@ -48,13 +50,17 @@ class World:
     def __init__(self, agent="headquarters"):
         self.desk = FakeDesk()
         self.sweeper = Sweeper()
-        self.streams = AgentStreams(lambda: NOW, self.sweeper)
+        self.petitions = []
+        self.streams = AgentStreams(lambda: NOW, self.sweeper, self)
         self.streams.desk = self.desk
         self.pair = self.connect(agent)
 
+    def take(self, identity, csr, done):
+        self.petitions.append((identity, csr, done))
+
     def connect(self, agent):
         pair = Pair()
-        pair.gateway.accept = self.streams.of(agent)
+        pair.gateway.accept = self.streams.of(AgentIdentity(agent, "a1"))
         return pair
 
     def post(self, target=f"/v1/events/{HASH}", body=b"{}", meta=META, method=b"POST", size=None, pair=None):
@@ -242,3 +248,45 @@ def test_what_is_no_gap_is_refused(body):
     receiver = world.post("/v1/gaps", body, {b"event-id": b"cd" * 16, b"sent-at": b"%d" % NOW_MS})
     assert status(receiver) == 400
     assert world.desk.gaps == []
+
+
+def test_a_petition_goes_to_the_renewals_with_the_name_of_the_link_and_its_answer_has_a_body():
+    world = World(agent="branch")
+    receiver = world.post("/v1/renew", body=b"a signing request", meta={b"event-id": b"no matter"})
+    [(identity, csr, done)] = world.petitions
+    assert (identity, csr) == (AgentIdentity("branch", "a1"), b"a signing request")
+    assert status(receiver) is None
+
+    done(200, b"a grant")
+    world.pair.settle()
+    assert (status(receiver), receiver.body) == (200, b"a grant")
+    assert (world.pair.gateway.streams, world.pair.agent.streams) == (0, 0)
+
+
+def test_a_refused_petition_has_no_body():
+    world = World()
+    receiver = world.post("/v1/renew", body=b"x", meta={})
+    world.petitions[0][2](403)
+    world.pair.settle()
+    assert (status(receiver), receiver.body) == (403, b"")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"method": b"GET"}, 400),
+        ({"size": STREAMED}, 400),
+        ({"size": MAX_CSR_BYTES + 1, "body": b""}, 413),
+    ],
+)
+def test_a_petition_of_another_shape_is_refused(changes, expected):
+    world = World()
+    assert status(world.post("/v1/renew", **changes)) == expected
+    assert world.petitions == []
+
+
+def test_certificates_are_renewed_before_events_can_be_taken():
+    world = World()
+    world.streams.desk = None
+    world.post("/v1/renew", body=b"x")
+    assert len(world.petitions) == 1

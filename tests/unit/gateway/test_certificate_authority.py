@@ -123,8 +123,8 @@ async def test_a_renewed_certificate_keeps_the_identity_and_is_recorded(store, a
     code = await invited(store, authority)
     first = await enroll(store, authority, request(code), peer="192.0.2.1", now=NOW)
     later = NOW + timedelta(days=4)
-    grant = await renew(store, authority, first.identity, make_csr(make_key()), now=later)
-    certificate = read_agent_certificate(read_certificates(grant.certificate)[0])
+    renewed = await renew(store, authority, first.identity, make_csr(make_key()), now=later)
+    certificate = read_agent_certificate(read_certificates(renewed.grant.certificate)[0])
 
     assert certificate.identity == first.identity
     assert [(row.serial, row.expires_at) for row in await store.instances()] == [
