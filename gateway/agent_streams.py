@@ -67,13 +67,16 @@ class RenewalDesk(Protocol):
     def take(self, identity: AgentIdentity, csr: bytes, done: "Answer") -> None:
         """Sign a new key of this instance."""
 
+    async def run(self) -> None:
+        """Answer until cancelled."""
+
 
 class AgentStreams:
     """Accepts the streams of all agents. `desk` None: there is nobody yet who could take anything."""
 
     def __init__(self, clock: Callable[[], datetime], sweeper: Sweeper, renewals: RenewalDesk) -> None:
         self.desk: EventDesk | None = None
-        self._renewals = renewals
+        self.renewals = renewals
         self._clock = clock
         self._sweeper = sweeper
         self._room = SharedRoom(ROOM_BYTES, AGENT_BYTES)
@@ -97,7 +100,7 @@ class AgentStreams:
             return _answered(stream, BAD)
         room = self._room.of(identity.name)
         return self._collect(
-            stream, head, MAX_CSR_BYTES, room, lambda body, done: self._renewals.take(identity, body, done)
+            stream, head, MAX_CSR_BYTES, room, lambda body, done: self.renewals.take(identity, body, done)
         )
 
     def _accept(self, agent: str, stream: Stream, head: RequestHead) -> StreamReceiver:

@@ -100,20 +100,18 @@ class Gateway:
         self.sockets = OpenSockets()
         self.sweeper = Sweeper()
         self.budget = Budget(settings.memory_budget_bytes)
-        desk = EnrollmentDesk(stored.store, authority)
         self.software = f"jira-gateway/{release()}"
         egress = Egress.from_settings(settings)
         egress.check_bindable()
-        self.egress_proof = EgressProof(settings, egress)
-        self._dialer = Dialer(egress, settings.allow_networks)
+        self.egress_proof, self._dialer = EgressProof(settings, egress), Dialer(egress, settings.allow_networks)
         self.direct = DirectConnections(Origins(settings, self._dialer), self.sweeper, self.software)
         self.direct.use(directory)
         self._denied = authority.deny_list()
-        self.renewals = Renewals(stored.store, authority, partial(datetime.now, UTC))
-        self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper, self.renewals)
+        self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper, Renewals(stored.store, authority))
         self._places = places or find_places(settings, ())
         self._reporter = Reporter.of_this_process()
         self._silent = set(LISTENERS)  # those that are not up yet
+        desk = EnrollmentDesk(stored.store, authority)
         self.tunnel = TunnelListener(
             self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
         )
@@ -144,7 +142,7 @@ class Gateway:
                 tasks.create_task(self.tunnel.canaries.run())
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
                 tasks.create_task(self._watch_authority())
-                tasks.create_task(self.renewals.run())
+                tasks.create_task(self.streams.renewals.run())
                 tasks.create_task(self._serve_console())
                 tasks.create_task(self._serve_management())
                 tasks.create_task(log_audit_heads(self._stored.store))

@@ -6,7 +6,7 @@ other, because the store takes one change at a time anyway; a bounded queue, and
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
@@ -29,10 +29,15 @@ PER_SECOND: Final = 1 / 300
 MAX_WAITING: Final = 256
 
 
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
 class Renewals:
     """Signs new keys of instances that are on record and not denied. `run` it."""
 
-    def __init__(self, store: Store, authority: CertificateAuthority, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, authority: CertificateAuthority, clock: Callable[[], datetime] = utc_now) -> None:
         self._store = store
         self._authority = authority
         self._clock = clock
