@@ -4,7 +4,7 @@ Starting a shell imports nothing of ours. The answers are those of typer, which 
 variable is set, whether or not the program offers to install them.
 """
 
-from typer import completion
+from typer._completion_shared import get_completion_script  # typer.completion has it too, but does not say so
 
 from shipping.programs import Program
 
@@ -28,4 +28,4 @@ def completions(program: Program) -> dict[str, str]:
 def script(command: str, shell: str) -> str:
     """Return the completion of one command for one shell."""
     variable = f"_{command}_COMPLETE".replace("-", "_").upper()
-    return completion.get_completion_script(prog_name=command, complete_var=variable, shell=shell) + "\n"
+    return get_completion_script(prog_name=command, complete_var=variable, shell=shell) + "\n"

@@ -12,8 +12,8 @@ def env_file(program: Program) -> str:
     """Return the file; it sets nothing, so that a machine has the program's own defaults until somebody decides."""
     head = f"""\
         # Settings of {program.name}: one NAME=value a line, as systemd reads it (EnvironmentFile= in systemd.exec(5)).
-        # What is set here needs 'systemctl restart {program.name}'. A name that is wrong is an error that says which was meant.
-        # Everything here is a default, or not set. All of it is explained in {program.name}.env(5).
+        # A change counts after 'systemctl restart {program.name}'. A wrong name is an error that says which was meant.
+        # What stands here is the default, or not set. The same list to read: man {program.name}.env
         #
         # A secret is better kept in a file of its own (0640 root:{program.name}), which X_FILE names, or in a systemd
         # credential named like the variable in lower case.

@@ -1,4 +1,4 @@
-"""Which lines of a lock count for a given Python: pip judges markers for the Python that it runs on, and we build for others.
+"""Which lines of a lock count for a given Python: pip judges markers by the Python that it runs on, not the one meant.
 
 Pure. Knows the format that `make lock` writes: one requirement with its hashes, continued by backslashes.
 """
@@ -48,7 +48,7 @@ class Target:
 
 
 def requirements_for(lock: str, target: Target) -> str:
-    """Return the part of a lock that counts for the target, without markers; raises ValueError for a line without hashes."""
+    """Return what counts for the target, without markers; raises ValueError for a line without hashes."""
     kept = []
     for line in lock.replace("\\\n", " ").splitlines():
         if not line.strip() or line.lstrip().startswith("#"):

@@ -24,7 +24,10 @@ _EXIT_STATUSES = {
 def pages(program: Program, version: str, epoch: int) -> dict[str, str]:
     """Return the program's pages by file name; `epoch` is the date that they carry."""
     stamp = (datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d"), version)
-    made = {f"{name}.1": command_page(name, typer.main.get_command(app), program, *stamp) for name, (_, app) in program.commands.items()}
+    made = {
+        f"{name}.1": command_page(name, typer.main.get_command(app), program, *stamp)
+        for name, (_, app) in program.commands.items()
+    }
     made[f"{program.name}.env.5"] = settings_page(program, *stamp)
     return made
 
@@ -67,10 +70,10 @@ def settings_page(program: Program, date: str, version: str) -> str:
             f".I /etc/{_text(program.name)}/{program.env_file}",
             ".SH DESCRIPTION",
             *_paragraphs(
-                "One NAME=value a line, as in EnvironmentFile= of systemd.exec(5). The process environment wins over the "
-                "file. A name with our prefix that is not in this list is an error.\n\n"
-                "A secret NAME may come from the file that NAME_FILE names, or from a systemd credential of the same name "
-                "in lower case, instead."
+                "One NAME=value a line, as in EnvironmentFile= of systemd.exec(5). The process environment wins over "
+                "the file. A name with our prefix that is not in this list is an error.\n\n"
+                "A secret NAME may come from the file that NAME_FILE names, or from a systemd credential of the same "
+                "name in lower case, instead."
             ),
             ".SH SETTINGS",
             *(line for setting in settings_of(program.settings) for line in _setting(setting)),
@@ -165,5 +168,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _text(text: str) -> str:
     """Return text that roff prints as it is: no escapes, no requests, hyphens that can be copied."""
-    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...").replace("–", "\\-").replace("'", "\\(aq")
-    return "\\&" + plain if plain.startswith((".", "'")) else plain
+    plain = (
+        text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...").replace("\u2013", "\\-").replace("'", "\\(aq")
+    )
+    return "\\&" + plain if plain.startswith(".") else plain

@@ -20,9 +20,9 @@ WHEEL = "jira_tunnel-{version}-py3-none-any.whl"
 def files(program: Program, release: Release) -> dict[str, File]:
     """Return the program's files by their path below site-packages."""
     folder = f"jira_tunnel-{release.version}.dist-info"
-    metadata = f"Metadata-Version: 2.4\nName: jira-tunnel\nVersion: {release.version}\nSummary: {program.summary}\nLicense-Expression: Apache-2.0\n"
+    metadata = f"Metadata-Version: 2.4\nName: jira-tunnel\nVersion: {release.version}\nSummary: {program.summary}\n"
     made = {path: File((PROJECT / path).read_bytes()) for path in program.sources()}
-    made[f"{folder}/METADATA"] = text(metadata)
+    made[f"{folder}/METADATA"] = text(f"{metadata}License-Expression: Apache-2.0\n")
     made[f"{folder}/licenses/LICENSE"] = File((PROJECT / "LICENSE").read_bytes())
     return made
 
@@ -31,8 +31,12 @@ def wheel(program: Program, release: Release) -> bytes:
     """Return the program's files as a wheel."""
     folder = f"jira_tunnel-{release.version}.dist-info"
     content = files(program, release)
-    content[f"{folder}/WHEEL"] = text("Wheel-Version: 1.0\nGenerator: jira-tunnel\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    record = "".join(f"{path},sha256={_digest(file.content)},{len(file.content)}\n" for path, file in sorted(content.items()))
+    content[f"{folder}/WHEEL"] = text(
+        "Wheel-Version: 1.0\nGenerator: jira-tunnel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    record = "".join(
+        f"{path},sha256={_digest(file.content)},{len(file.content)}\n" for path, file in sorted(content.items())
+    )
     content[f"{folder}/RECORD"] = text(f"{record}{folder}/RECORD,,\n")
     when = datetime.fromtimestamp(release.epoch, UTC).timetuple()[:6]
     buffer = io.BytesIO()

@@ -15,7 +15,9 @@ from runtime.configuration import ProgramSettings
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What makes and signs certificates: the customer's machine must not be able to.
-ISSUING = frozenset({"certs/__main__.py", "certs/ca.py", "certs/ca_directory.py", "certs/profiles.py", "certs/revocation.py"})
+ISSUING = frozenset(
+    {"certs/__main__.py", "certs/ca.py", "certs/ca_directory.py", "certs/profiles.py", "certs/revocation.py"}
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ AGENT = Program(
 )
 GATEWAY = Program(
     name="jira-gateway",
-    summary="the way to Jiras behind firewalls, for cloud integrations",
+    summary="way to Jiras behind firewalls, for cloud integrations",
     description="A service in the cloud: callers use it as if it were their Jira, and it carries each request to the "
     "right one, through the agent inside a company's firewall or directly. It comes with jira-certs, which keeps the "
     "private CA by hand.",

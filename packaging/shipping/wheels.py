@@ -1,5 +1,7 @@
 """Wheels of the dependencies: fetched by pip against the hashes of a lock, and taken apart."""
 
+import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,13 +20,28 @@ class WheelsUnavailable(Exception):
 def fetch(lock: Path, target: Target, folder: Path) -> list[Path]:
     """Have the target's wheels of a lock in a folder, and nothing else; raises `WheelsUnavailable`.
 
-    Pip checks every hash, also of what it finds in its cache. Nothing is built: sources are refused.
+    Pip checks every hash, and nothing is built: sources are refused. What an earlier build has left in the folder is
+    taken when its hashes are those of the lock.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    requirements = requirements_for(lock.read_text(encoding="utf-8"), target)
+    if not _are_there(folder, requirements):
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        _download(folder, requirements, lock, target)
+    return sorted(folder.glob("*.whl"))
+
+
+def _are_there(folder: Path, requirements: str) -> bool:
+    known = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", requirements))
+    wheels = list(folder.glob("*.whl"))
+    digests = {hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
+    return digests <= known and len(digests) == requirements.count("==")
+
+
+def _download(folder: Path, requirements: str, lock: Path, target: Target) -> None:
     wanted = folder / "requirements.txt"
-    wanted.write_text(requirements_for(lock.read_text(encoding="utf-8"), target), encoding="utf-8")
+    wanted.write_text(requirements, encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--require-hashes", "--requirement", str(wanted), "--dest", str(folder)]
     command += ["--implementation", "cp", "--python-version", target.python]
@@ -33,7 +50,6 @@ def fetch(lock: Path, target: Target, folder: Path) -> list[Path]:
     if done.returncode != 0:
         raise WheelsUnavailable(f"{lock.name} for Python {target.python} on {target.machine}: {done.stderr.strip()}")
     wanted.unlink()
-    return sorted(folder.glob("*.whl"))
 
 
 def unpacked(wheel: Path) -> Iterator[tuple[str, File]]:
@@ -56,6 +72,8 @@ def name_and_licence(wheel: Path) -> tuple[str, str, str]:
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         said = HeaderParser().parsestr(archive.read(metadata).decode())
-    classifiers = [line.rpartition(" :: ")[2] for line in said.get_all("Classifier", []) if line.startswith("License ::")]
+    classifiers = [
+        line.rpartition(" :: ")[2] for line in said.get_all("Classifier", []) if line.startswith("License ::")
+    ]
     licence = said["License-Expression"] or (said["License"] or "").partition("\n")[0] or ", ".join(classifiers)
     return said["Name"], said["Version"], licence or "see its files"

@@ -37,12 +37,24 @@ def _namespace(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def two_hosts(near_addresses: Sequence[str], far_address: str) -> Iterator[tuple[str, str]]:
-    """Make two namespaces on one line, the first with several addresses; raises `LabUnavailable`."""
+def one_host() -> Iterator[str]:
+    """Make a namespace with nothing but a loopback; raises `LabUnavailable`."""
+    _check()
+    with _namespace(f"jt{os.getpid()}-one") as name:
+        yield name
+
+
+def _check() -> None:
     if os.geteuid() != 0:
         raise LabUnavailable("namespaces need root")
     if shutil.which("ip") is None:
         raise LabUnavailable("iproute2 is not installed")
+
+
+@contextmanager
+def two_hosts(near_addresses: Sequence[str], far_address: str) -> Iterator[tuple[str, str]]:
+    """Make two namespaces on one line, the first with several addresses; raises `LabUnavailable`."""
+    _check()
     prefix = f"jt{os.getpid()}"
     with ExitStack() as stack:
         near = stack.enter_context(_namespace(f"{prefix}-near"))

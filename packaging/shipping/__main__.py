@@ -1,0 +1,54 @@
+"""``python -m shipping``: builds what the command line asks for, and prints the files that came of it."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from shipping import deb
+from shipping.locks import MACHINES
+from shipping.programs import PROGRAMS, PROJECT
+from shipping.release import read_release
+from shipping.wheels import WheelsUnavailable
+
+_DIST = PROJECT / "dist"
+
+
+def main() -> int:
+    """Build, and return the exit status."""
+    wanted = _arguments()
+    release = read_release(wanted.version)
+    try:
+        for program in PROGRAMS:
+            if program.name not in wanted.only:
+                continue
+            for debian in wanted.debian:
+                package = deb.build(program, release, debian, wanted.arch, wanted.into, wanted.compression)
+                sys.stdout.write(f"{package}\n")
+    except WheelsUnavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="shipping")
+    parser.add_argument("kind", choices=["deb", "bundle"])
+    parser.add_argument("--only", nargs="+", default=[program.name for program in PROGRAMS], metavar="PROGRAM")
+    parser.add_argument("--debian", nargs="+", default=list(deb.DEBIANS), choices=list(deb.DEBIANS), metavar="RELEASE")
+    parser.add_argument("--arch", default=None, choices=list(MACHINES))
+    parser.add_argument("--into", type=Path, default=_DIST, metavar="FOLDER")
+    parser.add_argument("--version", help="another version than that of pyproject.toml, to try an upgrade")
+    parser.add_argument("--compression", default="xz", help="as dpkg-deb -Z has it; none is quick")
+    arguments = parser.parse_args()
+    arguments.arch = arguments.arch or _this_machine()
+    return arguments
+
+
+def _this_machine() -> str:
+    command = ["dpkg", "--print-architecture"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
