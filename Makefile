@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup install demo example lint test check unit format bench bench-events docs lab lock clean
+.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-events docs lab lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -28,10 +28,17 @@ install: $(STAMP) ## FOR=gateway or FOR=agent: a virtual environment at PREFIX (
 	umask 022 && $(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/$(FOR).lock
 	umask 022 && $(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheel/jira_tunnel-*.whl
 
+deb: $(STAMP)    ## Debian packages of both programs for Debian 12 and 13, in dist/ (ARCH=arm64 for another machine)
+	PYTHONPATH=packaging $(BIN)/python -m shipping deb $(if $(ARCH),--arch $(ARCH))
+
+bundle: $(STAMP) ## bundles that install both programs on other distributions, without an index, in dist/
+	PYTHONPATH=packaging $(BIN)/python -m shipping bundle $(if $(ARCH),--arch $(ARCH))
+
 lock:            ## write the locks anew (needs uv; the only step that resolves versions)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --extra gateway pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra gateway pyproject.toml -o requirements/gateway.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/agent.lock
+	echo pip | uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links - -o requirements/installer.lock
 
 demo: $(STAMP)   ## the main job for real: gateway, agent, Jira and a client as separate processes (ONCE=1 exits)
 	@$(BIN)/python -m tests.support.demo $(if $(ONCE),--once)
@@ -68,10 +75,10 @@ lab: $(STAMP)    ## real networks in namespaces of their own: needs root and ipr
 	$(BIN)/python -m pytest -rs tests/lab
 
 docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors, metrics
-	$(BIN)/python -m tests.support.settings_tables
+	PYTHONPATH=packaging $(BIN)/python -m tests.support.settings_tables
 	$(BIN)/python -m tests.support.error_table
 	$(BIN)/python -m tests.support.permission_tables
 	$(BIN)/python -m tests.support.metric_tables
 
 clean:           ## remove what the other commands made
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/e2e/clients/node_modules
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/e2e/clients/node_modules

@@ -1,14 +1,15 @@
 """``python -m shipping``: builds what the command line asks for, and prints the files that came of it."""
 
 import argparse
-import subprocess
+import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from shipping import deb
+from shipping import bundle, deb
 from shipping.locks import MACHINES
-from shipping.programs import PROGRAMS, PROJECT
-from shipping.release import read_release
+from shipping.programs import PROGRAMS, PROJECT, Program
+from shipping.release import Release, read_release
 from shipping.wheels import WheelsUnavailable
 
 _DIST = PROJECT / "dist"
@@ -22,13 +23,21 @@ def main() -> int:
         for program in PROGRAMS:
             if program.name not in wanted.only:
                 continue
-            for debian in wanted.debian:
-                package = deb.build(program, release, debian, wanted.arch, wanted.into, wanted.compression)
-                sys.stdout.write(f"{package}\n")
+            for made in _build(program, release, wanted):
+                sys.stdout.write(f"{made}\n")
+                sys.stdout.flush()
     except WheelsUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _build(program: Program, release: Release, wanted: argparse.Namespace) -> Iterator[Path]:
+    if wanted.kind == "bundle":
+        yield bundle.build(program, release, MACHINES[wanted.arch], wanted.into)
+        return
+    for debian in wanted.debian:
+        yield deb.build(program, release, debian, wanted.arch, wanted.into, wanted.compression)
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,8 +55,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _this_machine() -> str:
-    command = ["dpkg", "--print-architecture"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    names = {name: debian for debian, name in MACHINES.items()}
+    return names.get(platform.machine(), "amd64")
 
 
 if __name__ == "__main__":

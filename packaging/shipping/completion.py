@@ -8,20 +8,27 @@ from typer._completion_shared import get_completion_script  # typer.completion h
 
 from shipping.programs import Program
 
-# shell -> where its file lives below the prefix, with the command's name
+# prefix -> shell -> where its file lives, with the command's name: what packages bring, and what is put there by hand
 PLACES = {
-    "bash": "share/bash-completion/completions/{command}",
-    "zsh": "share/zsh/vendor-completions/_{command}",
-    "fish": "share/fish/vendor_completions.d/{command}.fish",
+    "usr/": {
+        "bash": "share/bash-completion/completions/{command}",
+        "zsh": "share/zsh/vendor-completions/_{command}",
+        "fish": "share/fish/vendor_completions.d/{command}.fish",
+    },
+    "usr/local/": {
+        "bash": "share/bash-completion/completions/{command}",
+        "zsh": "share/zsh/site-functions/_{command}",
+        "fish": "share/fish/vendor_completions.d/{command}.fish",
+    },
 }
 
 
-def completions(program: Program) -> dict[str, str]:
-    """Return the files by their path below the prefix."""
+def completions(program: Program, prefix: str) -> dict[str, str]:
+    """Return the files by their path."""
     return {
-        place.format(command=command): script(command, shell)
+        prefix + place.format(command=command): script(command, shell)
         for command in program.commands
-        for shell, place in PLACES.items()
+        for shell, place in PLACES[prefix].items()
     }
 
 

@@ -55,8 +55,8 @@ def build(program: Program, release: Release, debian: str, arch: str, folder: Pa
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jira-deb-") as scratch:
         root = Path(scratch, "root")
-        control = _control(program, release, version, arch, target, installed)
-        write({**installed, **control}, root, release.epoch, {f"etc/{program.name}": 0o750})
+        said = control(program, release, version, arch, target, installed)
+        write({**installed, **said}, root, release.epoch, {f"etc/{program.name}": 0o750})
         command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(package)]
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(release.epoch)}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
@@ -78,8 +78,8 @@ def contents(program: Program, release: Release, target: Target, wheels: list[Pa
     }
     for name, page in manual.pages(program, release.version, release.epoch).items():
         made[f"usr/share/man/man{name[-1]}/{name}.gz"] = compressed(page)
-    for path, script in completions(program).items():
-        made[f"usr/{path}"] = text(script)
+    for path, script in completions(program, "usr/").items():
+        made[path] = text(script)
     for command in program.commands:
         made[f"usr/bin/{command}"] = Link(f"/{program.home}/bin/{command}")
     return made
@@ -119,9 +119,10 @@ def system_files(program: Program) -> Tree:
     return made
 
 
-def _control(
+def control(
     program: Program, release: Release, version: str, arch: str, target: Target, installed: Tree
 ) -> Mapping[str, File]:
+    """Return dpkg's own files: what is said of the package, its settings files, sums, maintainer scripts."""
     files = {path: entry for path, entry in installed.items() if isinstance(entry, File)}
     settings = f"/etc/{program.name}/{program.env_file}\n"
     sums = "".join(
@@ -159,7 +160,7 @@ def _filled(program: Program, template: str) -> str:
         "@NAME@": program.name,
         "@HOME@": f"/{program.home}",
         "@UNIT@": program.started,
-        "@UNITS@": " ".join(unit for unit in program.units if "@" not in unit),
+        "@UNITS@": " ".join(program.services),
         "@ENV_FILE@": program.env_file,
     }
     for mark, value in values.items():

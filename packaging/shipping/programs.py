@@ -45,6 +45,11 @@ class Program:
         """Where it is installed, without the leading slash."""
         return f"opt/{self.name}"
 
+    @property
+    def services(self) -> list[str]:
+        """Its units but for templates: those that can be started as they are."""
+        return [unit for unit in self.units if "@" not in unit]
+
     def sources(self) -> list[str]:
         """Its own files, as paths from the project's root."""
         found = [

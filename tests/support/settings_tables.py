@@ -6,10 +6,8 @@ What a variable means is said once, in agent/settings.py and gateway/settings.py
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
-from pydantic import SecretStr
-from pydantic.fields import FieldInfo
+from shipping.settings_list import Setting, settings_of
 
 from agent.settings import AgentSettings
 from gateway.settings import GatewaySettings
@@ -23,8 +21,7 @@ COMPUTED = {"JIRA_AGENT_STATE_DIR": "`/var/lib/jira-agent`, or `~/.local/state/j
 
 def table(program: str) -> str:
     """The variables of one program as a Markdown table, in the order of its class."""
-    settings = PROGRAMS[program]
-    rows = [_row(settings, name, field) for name, field in settings.model_fields.items()]
+    rows = [_row(setting) for setting in settings_of(PROGRAMS[program])]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
@@ -42,33 +39,17 @@ def with_tables(text: str) -> str:
 def variables() -> Iterator[str]:
     """Every variable that one of the programs reads, the `_FILE` forms of secrets included."""
     for settings in PROGRAMS.values():
-        for name, field in settings.model_fields.items():
-            yield settings.prefix + name.upper()
-            if _is_secret(field):
-                yield f"{settings.prefix}{name.upper()}_FILE"
+        for setting in settings_of(settings):
+            yield setting.variable
+            if setting.secret:
+                yield f"{setting.variable}_FILE"
 
 
-def _row(settings: type[ProgramSettings], name: str, field: FieldInfo) -> str:
-    variable = settings.prefix + name.upper()
-    secret = " (secret)" if _is_secret(field) else ""
-    meaning = (field.description or "").replace("<", r"\<")
-    return f"| `{variable}`{secret} | {COMPUTED.get(variable) or _default(field.default)} | {meaning} |"
-
-
-def _default(value: object) -> str:
-    if value is None or value == ():
-        return "none"
-    if isinstance(value, bool):
-        return f"`{value:d}`"
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    if isinstance(value, float):
-        value = f"{value:g}"
-    return f"`{value}`"
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
+def _row(setting: Setting) -> str:
+    secret = " (secret)" if setting.secret else ""
+    default = COMPUTED.get(setting.variable) or (f"`{setting.default}`" if setting.default else "none")
+    meaning = setting.meaning.replace("<", r"\<")
+    return f"| `{setting.variable}`{secret} | {default} | {meaning} |"
 
 
 if __name__ == "__main__":
