@@ -43,12 +43,24 @@ def build(folder, kind, *words):
     return done.stdout.split()
 
 
+@pytest.fixture(scope="module", params=RELEASES)
+def release(request):
+    """A release of Debian that can be booted here."""
+    try:
+        root_file_system(request.param)
+    except LabUnavailable as reason:
+        pytest.skip(str(reason))
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory):
-    """A folder with the packages for both releases, and an older one of the agent."""
-    folder = tmp_path_factory.mktemp("packages")
-    build(folder, "deb", "--compression", "none")
-    build(folder, "deb", "--compression", "none", "--only", "jira-agent", "--version", OLD)
+def packages(release, tmp_path_factory):
+    """A folder with the release's packages of both programs, and an older one of the agent."""
+    folder = tmp_path_factory.mktemp(release)
+    build(folder, "deb", "--compression", "none", "--debian", RELEASES[release])
+    build(
+        folder, "deb", "--compression", "none", "--debian", RELEASES[release], "--only", "jira-agent", "--version", OLD
+    )
     return folder
 
 
@@ -91,7 +103,6 @@ def best_of(booted, command, times=5):
     return min(float(booted.must(["python3", "-c", timed])) for _ in range(times))
 
 
-@pytest.mark.parametrize("release", RELEASES)
 def test_a_package_is_installed_enrolled_upgraded_and_purged(release, packages, tmp_path, record_property):
     with debian(release, packages) as booted, JiraProcess(context="/jira") as jira:
         before = files(booted)
@@ -119,7 +130,8 @@ def install(booted, release):
     for program in ("jira-agent", "jira-gateway"):
         assert booted.must(f"systemctl is-enabled {program}") == "enabled\n"
         booted.wait(f"systemctl is-active {program}", f"{program} is active")
-        assert booted.must(f"dpkg --verify {program}") == ""
+        wrong = booted.must(f"dpkg --verify {program}").splitlines()
+        assert not [line for line in wrong if "/usr/share/doc/" not in line]  # which this Debian leaves out
     assert booted.must("jira-agent version") == f"jira-agent {OLD}\n"
     return taken
 
@@ -206,13 +218,9 @@ def remove_and_purge(booted, before):
     assert booted.must("systemctl list-units --failed --no-legend 'jira*'") == ""
 
 
-@pytest.mark.parametrize("release", RELEASES)
 def test_it_is_installed_where_no_systemd_runs(release, packages, tmp_path):
     """Where images are made: the service is enabled for the first boot, and nothing is started or fails."""
-    try:
-        lower = root_file_system(release)
-    except LabUnavailable as reason:
-        pytest.skip(str(reason))
+    lower = root_file_system(release)
     script = (
         f"dpkg -i {package('jira-agent', release)} && systemctl is-enabled jira-agent && jira-agent version "
         "&& dpkg --purge jira-agent && ! test -e /etc/jira-agent && ! test -e /opt/jira-agent"
