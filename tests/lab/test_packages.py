@@ -167,16 +167,16 @@ def answers(booted, token):
     assert json.loads(ask(url, token)[1])["versionNumbers"]
 
 
-def completes(booted):
+def completes(booted, prefix="/usr", zsh="vendor-completions"):
     script = (
-        "source /usr/share/bash-completion/completions/jira-agent; complete -p jira-agent; "
+        f"source {prefix}/share/bash-completion/completions/jira-agent; complete -p jira-agent; "
         "COMP_WORDS=(jira-agent enr); COMP_CWORD=1; _jira_agent_completion jira-agent; echo ${COMPREPLY[@]}"
     )
     known, offered = booted.must(["bash", "-c", script]).splitlines()
     assert known.endswith(" jira-agent")
     assert offered == "enroll"
-    for path in ("zsh/vendor-completions/_jira-agent", "fish/vendor_completions.d/jira-agent.fish"):
-        assert "_JIRA_AGENT_COMPLETE" in booted.must(f"cat /usr/share/{path}")
+    for path in (f"zsh/{zsh}/_jira-agent", "fish/vendor_completions.d/jira-agent.fish"):
+        assert "_JIRA_AGENT_COMPLETE" in booted.must(f"cat {prefix}/share/{path}")
 
 
 def manual_renders(booted, folder):
