@@ -51,9 +51,9 @@ def run(*, env_file: EnvFile = None) -> None:
     from runtime import logs, loop  # noqa: PLC0415 - the same
     from runtime.identity import act_as_owner  # noqa: PLC0415 - the same
 
-    logs.configure(settings.log_level, settings.log_format)
     act_as_owner(settings.state_dir)
-    loop.run(run_agent(settings, lambda: read_settings(env_file)))
+    with logs.apart(settings.log_level, settings.log_format):
+        loop.run(run_agent(settings, lambda: read_settings(env_file)))
 
 
 @app.command()

@@ -20,6 +20,7 @@ import structlog
 from certs.errors import CertsError
 from certs.expiry import CertificateFile
 from certs.tls import TunnelTls
+from gateway.access_log import AccessLog
 from gateway.agent_streams import AgentStreams
 from gateway.api_listener import ApiListener
 from gateway.audit_heads import log_audit_heads
@@ -346,7 +347,8 @@ def main(settings: GatewaySettings) -> int:
     ensure_state_directory(settings.state_dir, settings.prefix)
     places = find_places(settings, inherited_sockets())  # a disagreement is told before anything else happens
     migrate_apart(database_path(settings.state_dir, settings.database_url))
-    loop.run(_serve(settings, places))
+    with logs.apart(settings.log_level, settings.log_format) as lines:
+        loop.run(_serve(settings, places, lines))
     return OK
 
 
@@ -355,7 +357,7 @@ def find_places(settings: GatewaySettings, held: Iterable[socket.socket]) -> dic
     return share(held, {API_LISTEN: settings.api_listen, TUNNEL_LISTEN: settings.tunnel_listen})
 
 
-async def _serve(settings: GatewaySettings, places: Mapping[str, Place]) -> None:
+async def _serve(settings: GatewaySettings, places: Mapping[str, Place], lines: logs.LineSink) -> None:
     now = datetime.now(UTC)
     async with AsyncExitStack() as stack:
         try:
@@ -367,6 +369,7 @@ async def _serve(settings: GatewaySettings, places: Mapping[str, Place]) -> None
             authority.create_if_absent(now)
             directory = await read_directory(store, key)
             gateway = Gateway(settings, Stored(store, events, key, authority), directory, places)
+            gateway.outcomes.access = _access_log(settings, lines)
         except (CertsError, SealingError, StoreError) as error:
             raise CommandFailed(str(error), CONFIGURATION) from None
         except OSError as error:
@@ -374,3 +377,11 @@ async def _serve(settings: GatewaySettings, places: Mapping[str, Place]) -> None
                 f"{error.filename}: {error.strerror}; check its owner and mode", CONFIGURATION
             ) from None
         await gateway.run()
+
+
+def _access_log(settings: GatewaySettings, lines: logs.LineSink) -> AccessLog | None:
+    if not settings.access_log or logs.LEVELS[settings.log_level] > logs.LEVELS["info"]:
+        return None
+    return AccessLog(
+        lines.write, partial(datetime.now, UTC), for_people=not lines.form.as_json, prefix=lines.form.prefix("info")
+    )

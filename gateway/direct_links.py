@@ -41,6 +41,7 @@ class DirectLink:
     faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows of links
     retired: asyncio.Event = field(default_factory=asyncio.Event)
     probe: DirectProbe | None = None  # while it runs
+    label: str = ""  # how the access log calls it
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
         """Take news of this Jira; what was derived from the old ones is forgotten."""

@@ -77,8 +77,8 @@ class Forward:
 
     __slots__ = (
         "_answer", "_around", "_attempts", "_body_ended", "_failed_links", "_head", "_kept", "_owed", "_resent",
-        "_stream", "_trailers", "admission", "answered_at", "deadline", "exchange", "link", "request_id", "started_at",
-        "status",
+        "_stream", "_trailers", "admission", "answered_at", "deadline", "exchange", "has_hung_up", "jira_us", "link",
+        "request_id", "sent_at", "started_at", "status",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, admission: Admission, request_id: str, around: Surroundings) -> None:
@@ -88,7 +88,10 @@ class Forward:
         self.link: Way | None = None
         self.status = 0  # of the answer that the caller sees; 0 before
         self.started_at = perf_counter()
+        self.sent_at = 0.0  # when it was handed to a way for the last time; 0 before
         self.answered_at = 0.0
+        self.jira_us = b""  # Jira's part of the time, as the agent says it
+        self.has_hung_up = False
         self.deadline = 0.0
         self._around = around
         self._head = _request_head(exchange, admission, request_id, around.rules)
@@ -136,6 +139,7 @@ class Forward:
         """The caller hung up: Jira is freed at once."""
         if self._stream is not None:
             self._stream.reset(ErrorCode.CANCEL)
+        self.has_hung_up = True
         self._finish(None)
 
     def on_writable(self) -> None:
@@ -159,6 +163,7 @@ class Forward:
             return
         self._touch()
         self.answered_at = perf_counter()
+        self.jira_us = head.meta.get(b"jira-us", b"")
         self._kept.forget()
         reply = self._answer = self._around.rules.begin(self, head)
         try:
@@ -250,6 +255,7 @@ class Forward:
         while (link := self._pick()) is not None:
             self.link = link
             self._attempts += 1
+            self.sent_at = perf_counter()
             try:
                 stream = self._stream = link.link.open_stream(self._head, self)
             except StreamRefused as refused:

@@ -130,13 +130,15 @@ class FrontDoor:
 
     def _refuse(self, exchange: Exchange, refused: Refused, request_id: str) -> None:
         problem = refused.problem
-        self._outcomes.refused(exchange.peer, exchange.request, problem, request_id, caller=refused.caller)
         if problem.slug is BAD_REQUEST:  # who sends ambiguous requests is not trusted with the rest of its socket
             exchange.request.keep_alive = False
         status, headers, body = answer(problem, request_id)
         exchange.respond(status, headers, len(body))
         exchange.write(body)
         exchange.finish()
+        self._outcomes.refused(
+            exchange.peer, exchange.request, problem, request_id, caller=refused.caller, exchange=exchange
+        )
 
     def _context_path(self, route: ConnectionEntry) -> bytes:
         if route.agent is not None:

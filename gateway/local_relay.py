@@ -6,8 +6,10 @@ that no caller can set. Who may ask is the other side's business.
 """
 
 import re
+from time import perf_counter
 from typing import Final
 
+from gateway.access_log import Visit
 from gateway.errors import BODY_TOO_LARGE, DRAINING, INTERNAL, OVERLOADED, Problem, Processed, answer
 from gateway.outcomes import OutcomeLog
 from http1.call import Call
@@ -20,6 +22,8 @@ from http1.unix_pool import UnixPool
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 PEER_HEADER: Final = "Tunnel-Peer"
+CALLER_HEADER: Final = "Tunnel-Caller"
+"""In answers: the name of the token that asked. It is for the access log and goes no further."""
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_REQUESTS: Final = 64
@@ -38,7 +42,8 @@ _FORWARDED = frozenset(
     }
 )
 _READS_EVENTS = re.compile(rb"/api/v1/triggers/[^/?]+/events(?:\?.*)?", re.DOTALL)
-_KEPT_BACK = frozenset({b"server"})
+_CALLER = CALLER_HEADER.lower().encode()
+_KEPT_BACK = frozenset({b"server", _CALLER})
 
 
 class LocalRelay:
@@ -100,22 +105,22 @@ class LocalRelay:
 
     def refuse(self, exchange: Exchange, problem: Problem, request_id: str) -> None:
         """Answer a request ourselves, or break an answer that has begun."""
-        self._outcomes.refused(exchange.peer, exchange.request, problem, request_id, caller="")
         if exchange.responded:
             exchange.abort()
-            return
-        status, headers, body = answer(problem, request_id)
-        exchange.respond(status, headers, len(body))
-        exchange.write(body)
-        exchange.finish()
+        else:
+            status, headers, body = answer(problem, request_id)
+            exchange.respond(status, headers, len(body))
+            exchange.write(body)
+            exchange.finish()
+        self._outcomes.refused(exchange.peer, exchange.request, problem, request_id, caller="", exchange=exchange)
 
-    def forget(self, relayed: "Relayed", status: int = 0) -> None:
-        """Count a request that is over; `status` 0: it is counted already, or nobody saw an answer."""
+    def forget(self, relayed: "Relayed", visit: Visit | None = None) -> None:
+        """Count a request that is over; no `visit`: its end is told by `refuse`."""
         self._active.discard(relayed)
         self._readers.discard(relayed)
         self._sweeper.discard(relayed)
-        if status:
-            self._outcomes.relayed(status)
+        if visit is not None:
+            self._outcomes.relayed(visit)
 
     def _objection(self, request: RequestHead, *, reads: bool) -> Problem | None:
         if request.body > MAX_BODY_BYTES:
@@ -132,7 +137,10 @@ class LocalRelay:
 class Relayed:
     """One request: the receiver of its exchange."""
 
-    __slots__ = ("_relay", "_sent", "call", "deadline", "exchange", "reads", "request_id", "status")
+    __slots__ = (
+        "_has_ended", "_relay", "_sent", "_started_at", "call", "caller", "deadline", "exchange", "reads", "request_id",
+        "status",
+    )  # fmt: skip
 
     def __init__(self, exchange: Exchange, request_id: str, relay: LocalRelay, *, reads: bool) -> None:
         self.exchange = exchange
@@ -141,6 +149,9 @@ class Relayed:
         self.call: Call | None = None
         self.deadline = 0.0
         self.status = 0
+        self.caller = ""
+        self._started_at = perf_counter()
+        self._has_ended = False
         self._relay = relay
         self._sent = 0
 
@@ -172,7 +183,7 @@ class Relayed:
 
     def on_disconnect(self) -> None:
         """The caller hung up."""
-        self.end()
+        self.end(has_hung_up=True)
 
     def on_progress(self) -> None:
         """A part of the answer came: who reads events has as long again."""
@@ -189,15 +200,31 @@ class Relayed:
 
     def fail(self, problem: Problem) -> None:
         """Give up, and tell the caller why."""
-        self.end()
+        self._let_go(None)
         self._relay.refuse(self.exchange, problem, self.request_id)
 
-    def end(self, status: int = 0) -> None:
-        """Let go of everything."""
+    def end(self, *, has_hung_up: bool = False) -> None:
+        """Let go of everything; the answer is complete, or nobody waits for it any more."""
+        exchange = self.exchange
+        self._let_go(
+            Visit(
+                self.request_id,
+                exchange.peer,
+                exchange.request,
+                self.status,
+                self.caller,
+                has_hung_up=has_hung_up,
+                exchange=exchange,
+                started_at=self._started_at,
+            )
+        )
+
+    def _let_go(self, visit: Visit | None) -> None:
         call, self.call = self.call, None
         if call is not None:
             call.abort()
-        self._relay.forget(self, status)
+        self._relay.forget(self, None if self._has_ended else visit)
+        self._has_ended = True
 
 
 class Reply:
@@ -213,6 +240,7 @@ class Reply:
         relayed = self._relayed
         headers = [pair for pair in head.headers if pair[0].lower() not in _KEPT_BACK]
         relayed.status = head.status
+        relayed.caller = next((value.decode() for name, value in head.headers if name.lower() == _CALLER), "")
         relayed.exchange.respond(head.status, headers, head.body)
 
     def on_body(self, data: bytes) -> None:
@@ -227,7 +255,7 @@ class Reply:
         """The answer is complete."""
         del trailers
         self._relayed.exchange.finish()
-        self._relayed.end(self._relayed.status)
+        self._relayed.end()
 
     def on_writable(self) -> None:
         """The request's body may go on."""

@@ -9,18 +9,16 @@ from datetime import UTC, datetime
 
 import structlog
 
+from gateway.access_log import MAX_PATH_SHOWN, AccessLog, Visit, shown_path
 from gateway.addressing import by_path
 from gateway.errors import INTERNAL, Problem
 from gateway.explain import RecentAnswers, Remembered, from_jira, is_worth_remembering
 from gateway.forward import Forward
+from http1.exchange import Exchange
 from http1.messages import RequestHead
 from tunnel.heads import ResponseHead
 
 log = structlog.get_logger()
-
-MAX_PATH_SHOWN = 200
-_HOOKS = b"/hooks/"
-"""What follows that in a path opens the way in for webhooks (gateway.events.hook_door), so no log has it."""
 
 
 def _now() -> datetime:
@@ -28,10 +26,14 @@ def _now() -> datetime:
 
 
 class OutcomeLog:
-    """Counts and logs outcomes, and keeps `recent` ones to be explained; the only owner of these counters."""
+    """Counts and logs outcomes, and keeps `recent` ones to be explained; the only owner of these counters.
+
+    `access` gets a line for every request; None: there is no access log.
+    """
 
     def __init__(self, clock: Callable[[], datetime] = _now) -> None:
         self.recent = RecentAnswers()
+        self.access: AccessLog | None = None
         self._clock = clock
         self.by_status: Counter[int] = Counter()
         self.by_slug: Counter[str] = Counter()
@@ -51,6 +53,8 @@ class OutcomeLog:
             self.by_status[status] += 1
         else:
             self.hung_up += 1
+        if self.access is not None:
+            self.access.forwarded(forward, status, problem)
         if problem is None:
             return
         self.by_slug[problem.slug.name] += 1
@@ -71,24 +75,44 @@ class OutcomeLog:
             reason=problem.message,
         )
 
-    def relayed(self, status: int) -> None:
-        """Count a request that another part of the gateway has answered, and logged (gateway.local_relay)."""
-        self.by_status[status] += 1
+    def relayed(self, visit: Visit) -> None:
+        """Count a request that another part of the gateway has answered (gateway.local_relay, gateway.events)."""
+        if visit.status:
+            self.by_status[visit.status] += 1
+        if self.access is not None:
+            self.access.told(visit)
 
     def refused(
-        self, peer: str, request: RequestHead | None, problem: Problem, request_id: str, *, caller: str
+        self,
+        peer: str,
+        request: RequestHead | None,
+        problem: Problem,
+        request_id: str,
+        *,
+        caller: str,
+        connection: str = "",
+        exchange: Exchange | None = None,
     ) -> None:
-        """Count and log a request that went no further than the front door."""
-        self.by_status[problem.slug.status] += 1
+        """Count and log a request that went no further than the front door, once it is answered.
+
+        `request` None: its path must not be shown. `connection` and `exchange` as far as they are known.
+        """
+        status = problem.slug.status
+        self.by_status[status] += 1
         self.by_slug[problem.slug.name] += 1
         self._remember_refusal(request, problem, request_id, caller)
+        if self.access is not None:
+            self.access.told(
+                Visit(request_id, peer, request, status, caller, connection, problem=problem, exchange=exchange)
+            )
+            return
         log.info(
             "request_refused",
             request_id=request_id,
             peer=peer,
             caller=caller,
             method=request.method.decode("latin-1") if request else "",
-            path=_path(request),
+            path=shown_path(request),
             error=problem.slug.name,
             reason=problem.message,
         )
@@ -115,10 +139,3 @@ class OutcomeLog:
             self._clock(),
             problem=problem,
         )
-
-
-def _path(request: RequestHead | None) -> str:
-    if request is None:
-        return ""
-    path, found, _ = request.target.partition(b"?")[0].partition(_HOOKS)
-    return (path + found).decode("latin-1")[:MAX_PATH_SHOWN]

@@ -89,6 +89,9 @@ class Way(Protocol):
     def faces(self) -> dict[tuple[str, bool], Any]:
         """What was derived from the settings (see `AgentLink`)."""
 
+    label: str
+    """How the access log calls it; made there when it is first needed."""
+
 
 class Carrier(Protocol):
     """What the gateway needs of a link (`tunnel.link.Link`)."""
@@ -132,7 +135,7 @@ class AgentLink:
 
     `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer). `hooks` is
     what the agent was told last about the hooks at which it receives webhooks. `canary` tells whether streams on it get
-    anywhere (gateway.canary_watch).
+    anywhere (gateway.canary_watch). `number` is what logs call it by, and `label` what the access log says of it.
     """
 
     certificate: AgentCertificate
@@ -143,6 +146,8 @@ class AgentLink:
     faces: dict[tuple[str, bool], Any] = field(default_factory=dict)  # Any: answer.Face, which knows this module
     hooks: bytes | None = None
     canary: Canary = field(default_factory=Canary)
+    number: int = 0
+    label: str = ""
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
         """Take news of the agent, as far as they mean something; what was derived from the old ones is forgotten."""
@@ -179,12 +184,15 @@ class Registry:
         self.wedged: deque[dict[str, Any]] = deque(maxlen=MAX_WEDGED)  # rows, as gateway.status makes them
         self.wedged_total: Counter[str] = Counter()  # by agent, since the start
         self.opened: Counter[str] = Counter()  # links since the start, by agent
+        self._links = 0
 
     def __repr__(self) -> str:
         return f"Registry({ {name: len(links) for name, links in self._agents.items()} })"
 
     def add(self, agent_link: AgentLink) -> None:
-        """Make a link available for its agent's requests."""
+        """Make a link available for its agent's requests, and number it."""
+        self._links += 1
+        agent_link.number = self._links
         self._agents.setdefault(agent_link.identity.name, []).append(agent_link)
         self.opened[agent_link.identity.name] += 1
 

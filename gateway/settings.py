@@ -119,6 +119,7 @@ class GatewaySettings(ProgramSettings):
     events_max_bytes: int = Field(10 * 1024**3, ge=1024**2, description="size of the events that are kept (10 GiB)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless a terminal")
+    access_log: bool = Field(True, description="one line per request; 0: only what fails is logged")
     drain_seconds: float = Field(25, ge=0, le=600, description="how long requests in flight may finish at a stop")
     memory_budget_bytes: int = Field(48 * 1024**2, ge=1024**2, description="bodies in flight, whole process")
 

@@ -176,11 +176,12 @@ class TunnelListener:
         agent_link = AgentLink(certificate, link, _peer(websocket), datetime.now(UTC))
         self._registry.add(agent_link)
         self.on_link(agent_link)
-        log.info("link_up", agent=str(certificate.identity), address=agent_link.address)
+        log.info("link_up", agent=str(certificate.identity), address=agent_link.address, link=agent_link.number)
         try:
             await link.run()
         except LinkClosed as closed:
-            log.info("link_down", agent=str(certificate.identity), address=agent_link.address, reason=str(closed))
+            where = {"agent": str(certificate.identity), "address": agent_link.address, "link": agent_link.number}
+            log.info("link_down", **where, reason=str(closed))
         finally:
             self._registry.remove(agent_link)
 

@@ -64,8 +64,8 @@ class Exchange:
     """One request and its answer. Every method is a no-op once the caller is gone or the answer is over."""
 
     __slots__ = (
-        "_bodyless", "_chunked", "_left", "_open_ended", "_socket", "closes", "peer", "receiver", "request",
-        "responded", "started", "writable",
+        "_bodyless", "_chunked", "_left", "_open_ended", "_socket", "closes", "is_rejected", "peer", "received",
+        "receiver", "request", "responded", "sent", "started", "writable",
     )  # fmt: skip
 
     def __init__(self, socket: AnswerSocket, request: RequestHead, peer: str, started: float) -> None:
@@ -75,6 +75,9 @@ class Exchange:
         self.writable = True  # False: the caller's socket is full; stop, and wait for on_writable
         self.receiver: ExchangeReceiver | None = None
         self.responded = False
+        self.received = 0  # bytes of the request's body so far
+        self.sent = 0  # bytes of the answer's body so far, without framing
+        self.is_rejected = False  # the request broke HTTP's rules after its head: `Application.reject` answers it
         self.closes = False  # the head of the answer said that the socket will close
         self._socket: AnswerSocket | None = socket
         self._bodyless = False
@@ -126,6 +129,7 @@ class Exchange:
         if not self.responded or self._left < 0:
             self.abort()
         else:
+            self.sent += len(data)
             self._socket.send(encode_chunk(data) if self._chunked else [data])
 
     def finish(self, trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:

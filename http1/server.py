@@ -150,6 +150,8 @@ class ServerProtocol(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Pass on a part of the body, or drop it when the answer is over."""
         self._leave_due = False  # the caller did not wait
+        if self._exchange is not None:
+            self._exchange.received += len(data)
         if self._receiver is not None:
             self._receiver.on_body(data)
         if not self._body_paused:
@@ -326,6 +328,8 @@ class ServerProtocol(asyncio.Protocol):
     def _reject(self, rejected: RequestRejected) -> None:
         """Answer a request that goes no further, unless its answer has begun; then the socket ends."""
         exchange = self._exchange
+        if exchange is not None:
+            exchange.is_rejected = not exchange.responded and not exchange.is_over
         self._hang_up()
         if exchange is not None and exchange.responded:
             self._reset()

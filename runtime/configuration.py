@@ -18,7 +18,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from runtime.exits import CONFIGURATION, CommandFailed
 
 MAX_SECRET_BYTES = 64 * 1024
-_SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "STATE_DIRECTORY")
+_SERVICE_VARIABLES = (
+    "JOURNAL_STREAM",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "STATE_DIRECTORY",
+)
 
 
 class ConfigurationError(CommandFailed):

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from gateway.access_log import Visit
 from gateway.errors import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
@@ -101,37 +102,62 @@ class HookDoor:
         def judged(verdict: Verdict) -> None:
             collected.release()
             if verdict is Verdict.STORED:
-                self._accept(exchange, request_id, perf_counter() - started)
+                self._accept(exchange, request_id, started, hook.connection)
             else:
                 if verdict is Verdict.NO_ROOM:
                     self._lost(hook.connection)
-                self._refuse(exchange, request_id, *_VERDICTS[verdict])
+                self._refuse(exchange, request_id, *_VERDICTS[verdict], hook.connection)
 
         def refused(refusal: Refusal) -> None:
             self._lost(hook.connection)
-            self._refuse(exchange, request_id, *_REFUSALS[refusal])
+            self._refuse(exchange, request_id, *_REFUSALS[refusal], hook.connection)
 
         def gone() -> None:
             if not is_whole:
                 self._lost(hook.connection)
+            self._tell(exchange, request_id, started, hook.connection, status=0)
 
         collected = CollectedBody(
             exchange, MAX_BODY_BYTES, done, refused, gone=gone, room=self._room.of(hook.connection)
         )
         return collected
 
-    def _accept(self, exchange: Exchange, request_id: str, seconds: float) -> None:
-        timing = b"gateway;dur=%.2f, tunnel;dur=0.00, jira;dur=0.00" % (seconds * 1000)
+    def _accept(self, exchange: Exchange, request_id: str, started: float, connection: str) -> None:
+        if exchange.is_over:  # nobody waits for the answer any more, and that was told
+            return
+        timing = b"gateway;dur=%.2f, tunnel;dur=0.00, jira;dur=0.00" % ((perf_counter() - started) * 1000)
         exchange.respond(NO_CONTENT, [(b"X-Request-ID", request_id.encode()), (b"Server-Timing", timing)], NO_BODY)
         exchange.finish()
-        self._outcomes.relayed(NO_CONTENT)
+        self._tell(exchange, request_id, started, connection, status=NO_CONTENT)
 
-    def _refuse(self, exchange: Exchange, request_id: str, slug: Slug, message: str) -> None:
-        """Answer; the log names no path, for it may hold an id."""
+    def _tell(self, exchange: Exchange, request_id: str, started: float, connection: str, *, status: int) -> None:
+        self._outcomes.relayed(
+            Visit(
+                request_id,
+                exchange.peer,
+                exchange.request,
+                status,
+                connection=connection,
+                has_hung_up=status == 0,
+                exchange=exchange,
+                started_at=started,
+            )
+        )
+
+    def _refuse(self, exchange: Exchange, request_id: str, slug: Slug, message: str, connection: str = "") -> None:
+        """Answer; of the path logs show nothing that could be an id."""
         problem = Problem(slug, message)
-        self._outcomes.refused(exchange.peer, None, problem, request_id, caller="")
         status, headers, body = answer(problem, request_id)
         headers = [(name, b"POST" if name == b"Allow" else value) for name, value in headers]
         exchange.respond(status, headers, len(body))
         exchange.write(body)
         exchange.finish()
+        self._outcomes.refused(
+            exchange.peer,
+            exchange.request,
+            problem,
+            request_id,
+            caller="",
+            connection=connection,
+            exchange=exchange,
+        )

@@ -30,7 +30,7 @@ from gateway.errors import (
     Processed,
     answer,
 )
-from gateway.local_relay import MAX_BODY_BYTES, PEER_HEADER, REQUEST_ID_HEADER
+from gateway.local_relay import CALLER_HEADER, MAX_BODY_BYTES, PEER_HEADER, REQUEST_ID_HEADER
 from gateway.management.office import Office, Visit
 from gateway.management.openapi import document
 from gateway.management.problems import Declined, declined, from_error
@@ -47,6 +47,7 @@ MAX_PATH_SHOWN = 200
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 GRANT: web.RequestKey[TokenGrant] = web.RequestKey("grant", TokenGrant)
+CALLER: web.RequestKey[str] = web.RequestKey("caller", str)
 STARTED: web.RequestKey[float] = web.RequestKey("started", float)
 Scopes = dict[web.AbstractRoute, Scope]
 """Which scope is enough for a route, where it is not admin."""
@@ -69,13 +70,13 @@ class Reception:
         request[STARTED] = perf_counter()
         try:
             grant = self._authenticate(request)
-            caller = grant.name
+            caller = request[CALLER] = grant.name
             self._authorize(grant, self.scopes.get(request.match_info.route, Scope.ADMIN))
             request[GRANT] = grant
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told in the one format
             response = _refuse(error, request_id)
-        log.info(
+        log.debug(  # the access log has a line for it (gateway.local_relay)
             "management_request",
             request_id=request_id,
             caller=caller,
@@ -118,6 +119,7 @@ async def _dress(request: web.Request, response: web.StreamResponse) -> None:
     """Give every answer, before its head is sent, the headers that all have."""
     spent = (perf_counter() - request.get(STARTED, perf_counter())) * 1000
     response.headers[REQUEST_ID_HEADER] = request.headers.get(REQUEST_ID_HEADER, "")
+    response.headers[CALLER_HEADER] = request.get(CALLER, "")
     response.headers["Server-Timing"] = f"gateway;dur={spent:.2f}, tunnel;dur=0.00, jira;dur=0.00"
     response.headers["Cache-Control"] = "no-store"
 

@@ -115,6 +115,9 @@ class FakeExchange:
         self.trailers = None
         self.state = "open"
         self.paused = False
+        self.received = 0
+        self.sent = 0
+        self.is_rejected = False
 
     @property
     def is_over(self):

@@ -64,10 +64,10 @@ class Outcomes:
     def __init__(self):
         self.refusals = []
 
-    def refused(self, peer, request, problem, request_id, *, caller):
+    def refused(self, peer, request, problem, request_id, *, caller, exchange):
         self.refusals.append(problem.slug.name)
 
-    def relayed(self, status):
+    def relayed(self, visit):
         pass
 
 
