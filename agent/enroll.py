@@ -7,6 +7,7 @@ written, whatever was there before stays in use.
 """
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert, SSLContext
 
@@ -16,6 +17,7 @@ from agent.addresses import GatewayAddress
 from agent.dialer import ProxyRoute, Websocket, open_websocket
 from agent.errors import Cause, DialError
 from agent.identity import store_identity
+from agent.sighting import look
 from certs.certificates import AgentCertificate, issuer_of, read_certificates
 from certs.csr import make_csr
 from certs.enrollment import (
@@ -25,15 +27,21 @@ from certs.enrollment import (
     EnrollmentGrant,
     EnrollmentRequest,
     check_ca,
+    secret_hash,
 )
 from certs.errors import CertsError, GatewayUntrusted
-from certs.files import private_directory
+from certs.files import private_directory, read_public, write_public
 from certs.keys import make_key
 from certs.tls import agent_context, unverified_context
 from runtime.exits import DENIED, UNAVAILABLE, CommandFailed
 
 ENROLL_PATH = "/enroll/v1"
 ANSWER_SECONDS = 10.0
+CODE_FILE = "enrolled-code.sha256"
+
+# Nobody has been verified yet when these come: it may as well be a middlebox as a gateway.
+_STRANGERS = frozenset({Cause.NOT_A_GATEWAY, Cause.HANDSHAKE_CUT, Cause.CERTIFICATE_REJECTED})
+_STRANGER_ACTION = "exempt the gateway from TLS inspection, or ask for the right address; nothing secret was sent"
 
 
 class EnrollmentFailed(CommandFailed):
@@ -56,12 +64,27 @@ async def enroll(code: EnrollmentCode, directory: Path, route: ProxyRoute, user_
         grant = EnrollmentGrant.from_json(answer)
         certificate = grant.check(key, code.ca_fingerprint)
         store_identity(directory, key, grant.certificate, grant.ca_bundle, gateway)
+        _note_code(directory, code)
     except DialError as error:
         status = UNAVAILABLE if error.cause.is_transient else DENIED
-        raise EnrollmentFailed(_line(error), status) from None
+        raise EnrollmentFailed(await _line(error, gateway, route, user_agent), status) from None
     except CertsError as error:
         raise EnrollmentFailed(str(error), DENIED) from None
     return certificate
+
+
+def is_used(directory: Path, code: EnrollmentCode) -> bool:
+    """Tell whether the identity in this directory came from this very code, which no gateway takes twice."""
+    try:
+        return read_public(directory / CODE_FILE).strip() == secret_hash(code.secret).hex().encode("ascii")
+    except CertsError:
+        return False
+
+
+def _note_code(directory: Path, code: EnrollmentCode) -> None:
+    """Remember the code's hash, so that running the same command again is known to be that."""
+    with suppress(CertsError):  # the identity is there, and that is what counts
+        write_public(directory / CODE_FILE, secret_hash(code.secret).hex().encode("ascii") + b"\n")
 
 
 async def fetch_offered_ca(gateway: GatewayAddress, route: ProxyRoute, user_agent: str) -> bytes:
@@ -128,10 +151,15 @@ async def _receive(websocket: Websocket, gateway: GatewayAddress, limit: int) ->
     return content
 
 
-def _line(error: DialError) -> str:
+async def _line(error: DialError, gateway: GatewayAddress, route: ProxyRoute, user_agent: str) -> str:
     if error.cause is Cause.GATEWAY_UNTRUSTED:
         # The CA is the right one by now, so it is the name or the dates: to a wrong clock every certificate is expired.
         return (
             f"{error.reason}; check this machine's clock, and that the address is the one in the gateway's certificate"
         )
+    if error.cause in _STRANGERS:
+        with suppress(DialError):
+            seen = (await look(gateway, route, user_agent)).certificate
+            issuer = "shows no certificate" if seen is None else f"shows a certificate issued by {seen.issuer}"
+            return f"{error.reason}: what answers there is no gateway, and {issuer}; {_STRANGER_ACTION}"
     return str(error)

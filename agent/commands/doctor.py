@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent.commands.options import EnvFile, Json, print_json, put, read_settings
-from runtime.configuration import ConfigurationError
 from runtime.exits import DENIED, OK, CommandFailed
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def doctor(
     """  # noqa: D301 - the backspace keeps the examples' lines apart in --help
     try:
         settings = read_settings(env_file)
-    except ConfigurationError as error:
+    except CommandFailed as error:
         _print_unreadable(error, as_json=as_json)
         raise
     from runtime.identity import act_as_owner  # noqa: PLC0415 - only here
@@ -63,7 +62,7 @@ def examine_aloud(
     from agent.doctor.check import Circumstances, summary  # noqa: PLC0415 - the same
 
     is_watched = not silent and sys.stderr.isatty()
-    circumstances = Circumstances(settings, _running(settings), _teller(is_watched=is_watched), quick)
+    circumstances = Circumstances(settings, running_agent(settings), _teller(is_watched=is_watched), quick)
     checks = asyncio.run(_examine(circumstances, None if silent else _printer(is_watched=is_watched), code))
     if not silent:
         put(summary(checks))
@@ -91,7 +90,8 @@ async def _examine(
     return checks
 
 
-def _running(settings: "AgentSettings") -> Mapping[str, Any] | None:
+def running_agent(settings: "AgentSettings") -> Mapping[str, Any] | None:
+    """Return the status page of the agent on this state directory, None when none runs."""
     from runtime.control import call  # noqa: PLC0415 - only here
 
     try:
@@ -124,11 +124,12 @@ def _printer(*, is_watched: bool) -> "Callable[[Check], None]":
     return show
 
 
-def _print_unreadable(error: ConfigurationError, *, as_json: bool) -> None:
+def _print_unreadable(error: CommandFailed, *, as_json: bool) -> None:
     from agent.doctor.check import failed, skip_all  # noqa: PLC0415 - only here
     from agent.doctor.examination import ALL  # noqa: PLC0415 - the same
 
-    first = failed("settings", f"{error.variable}: {error.problem}", error.fix)
+    problem, _, fix = error.line.rpartition("; ")
+    first = failed("settings", problem, fix)
     if as_json:
         _print_all([first, *skip_all(ALL[1:], "the settings cannot be read")], ok=False)
 

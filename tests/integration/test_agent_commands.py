@@ -200,3 +200,13 @@ async def test_settings_may_come_from_a_file(tmp_path, gateway):
             await process.communicate()
 
     assert process.returncode == 0
+
+
+async def test_help_needs_none_of_the_heavy_libraries():
+    code = "import sys, agent.__main__; print({'pydantic', 'aiohttp', 'cryptography', 'websockets'} & set(sys.modules))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    assert (out, err) == (b"set()\n", b"")

@@ -35,7 +35,7 @@ async def test_a_code_becomes_an_identity(tmp_path, gateway):
     assert str(granted.identity) == "site-a/i9"
     assert read_identity(state).gateway == gateway.address
     assert {file.name: file.stat().st_mode & 0o777 for file in state.iterdir()} == {
-        "agent.pem": 0o600, "gateway-ca.pem": 0o644, "gateway.url": 0o644,
+        "agent.pem": 0o600, "gateway-ca.pem": 0o644, "gateway.url": 0o644, "enrolled-code.sha256": 0o644,
     }  # fmt: skip
 
 
