@@ -24,21 +24,30 @@ JIRA_URL, PROFILE = "JIRA_AGENT_JIRA_URL", "JIRA_AGENT_POLICY_PROFILE"
 NO_CODE = "no enrolment code; give it on standard input: jira-agent enroll - < FILE"
 
 
+Code = Annotated[
+    str | None,
+    typer.Argument(help="The code, or - to read it from standard input (it then shows in no list of processes)."),
+]
+JiraUrl = Annotated[
+    str | None, typer.Option("--jira-url", metavar="URL", help="Jira's base URL, to be written into the env file.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAMES", help="The policy's profiles, to be written into the env file."),
+]
+WriteEnv = Annotated[bool, typer.Option("--write-env", help="Write them there without asking.")]
+Force = Annotated[bool, typer.Option("--force", help="Enroll again although the certificate is valid.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing, also on a terminal.")]
+
+
 def enroll(
-    code: Annotated[
-        str | None,
-        typer.Argument(help="The code, or - to read it from standard input (it then shows in no list of processes)."),
-    ] = None,
+    code: Code = None,
     *,
-    jira_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Jira's base URL, to be written into the env file.")
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="The policy's profiles, to be written into the env file.")
-    ] = None,
-    write_env: Annotated[bool, typer.Option("--write-env", help="Write them there without asking.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Enroll again although the certificate is valid.")] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing, also on a terminal.")] = False,
+    jira_url: JiraUrl = None,
+    profile: Profile = None,
+    write_env: WriteEnv = False,
+    force: Force = False,
+    no_input: NoInput = False,
     env_file: EnvFile = None,
     as_json: Json = False,
 ) -> None:
@@ -54,28 +63,21 @@ def enroll(
       jira-agent enroll - --jira-url https://jira.corp.local/jira --write-env  < code.txt
       JIRA_AGENT_ENROLL_CODE_FILE=/run/secrets/code jira-agent enroll
     """  # noqa: D301 - the backspace keeps the examples' lines apart in --help
-    settings = read_settings(env_file)
     is_asked = not no_input and is_person_there()
+    settings = read_settings(env_file)
     parsed = _given_code(code, settings, is_asked=is_asked)
     standing = _standing(settings)
     if standing is not None and not force and (parsed is None or _is_used(settings, parsed)):
         return _nothing_to_do(standing, as_json=as_json)
     if parsed is None and not is_asked:
         raise CommandFailed(NO_CODE, USAGE)
-    if parsed is None:
-        parsed = ask_secretly("Enrolment code (it is not shown)", _code)
+    parsed = parsed or ask_secretly("Enrolment code (it is not shown)", _code)
     wanted = _wanted_settings(settings, jira_url, profile, is_asked=is_asked)
     path = env_file or settings.default_env_file
     if wanted and _keep(path, wanted, write_env=write_env, is_asked=is_asked):
         settings = read_settings(env_file)
-    granted = _enroll(settings, parsed)
-    _tell_outcome(settings, parsed, granted, as_json=as_json)
-    _tell_next(settings, path)
-    if is_asked and not as_json:
-        examine_aloud(settings, quick=True)
-    else:
-        tell("'jira-agent doctor' checks the rest.")
-    return None
+    _tell_outcome(settings, parsed, _enroll(settings, parsed), as_json=as_json)
+    return _go_on(settings, path, is_watched=is_asked and not as_json)
 
 
 def _given_code(code: str | None, settings: "AgentSettings", *, is_asked: bool) -> "EnrollmentCode | None":
@@ -183,7 +185,7 @@ def _profiles(text: str) -> str:
     try:
         Policy.from_profiles(names)
     except PolicyError as error:
-        raise ValueError(f"{error.problem}; {error.fix}") from None
+        raise ValueError(f"is not known: {error.problem}; {error.fix}") from None
     return ",".join(names)
 
 
@@ -237,8 +239,8 @@ def _tell_outcome(
         tell(f"JIRA_AGENT_GATEWAY_URL says {', '.join(dialled)}, so the agent dials that and not {code.address}.")
 
 
-def _tell_next(settings: "AgentSettings", path: Path) -> None:
-    """Say what happens by itself, and what does not."""
+def _go_on(settings: "AgentSettings", path: Path, *, is_watched: bool) -> None:
+    """Say what happens by itself and what does not, and let a person see the quick checks."""
     page = running_agent(settings)
     if settings.jira_url is None:
         start = "start" if page is None else "restart"
@@ -247,3 +249,7 @@ def _tell_next(settings: "AgentSettings", path: Path) -> None:
         tell("Next: start the agent (systemctl start jira-agent, or jira-agent run).")
     else:
         tell("The running agent takes it up by itself within seconds; see jira-agent status.")
+    if is_watched:
+        examine_aloud(settings, quick=True)
+    else:
+        tell("'jira-agent doctor' checks the rest.")

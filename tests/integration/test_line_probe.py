@@ -105,7 +105,6 @@ async def test_a_stopping_gateway_measures_nothing(stack, identity):
 
 async def test_a_gateway_that_does_not_know_the_path_says_404(tmp_path):
     async with MiniGateway(tmp_path / "gateway", make_authority()) as gateway:
-        gateway.refusal = (404, "There is nothing here.\n")
         settings = agent_settings(tmp_path, gateway)
         with pytest.raises(DialError) as caught:
             async with visit(read_identity(settings.state_dir)):
@@ -116,6 +115,7 @@ async def test_a_gateway_that_does_not_know_the_path_says_404(tmp_path):
 async def test_something_else_that_answers_is_told_as_such(tmp_path):
     """The stand-in takes every path for the tunnel: its first message is a HELLO."""
     async with MiniGateway(tmp_path / "gateway", make_authority()) as gateway:
+        gateway.measures = True
         settings = agent_settings(tmp_path, gateway)
         async with asyncio.timeout(10):
             with pytest.raises(LineLost):

@@ -164,6 +164,7 @@ class MiniGateway:
         self.secret_hash = b""
         self.secrets_seen = 0
         self.hooks: tuple[str, ...] | None = None
+        self.measures = False
         self.asked: list[Asked] = []
         self.verdict = lambda asked: 204  # None: no answer
         self._server = None
@@ -224,6 +225,8 @@ class MiniGateway:
         self.visits.append(monotonic())
         if self.refusal is not None:
             return websocket.respond(*self.refusal)
+        if request.path == "/probe/v1" and not self.measures:
+            return websocket.respond(HTTPStatus.NOT_FOUND, "There is nothing here.\n")
         return None
 
     async def _serve(self, websocket):
