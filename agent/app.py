@@ -207,8 +207,15 @@ class Agent:
         directory = self._settings.state_dir
         if not is_enrolled(directory):
             log.info("agent_waiting", reason=WAITING, action="run 'jira-agent enroll'", state_dir=str(directory))
-        while not is_enrolled(directory):  # noqa: ASYNC110 - another process writes the file
-            await asyncio.sleep(ENROLMENT_POLL_SECONDS)
+            while not is_enrolled(directory):  # noqa: ASYNC110 - another process writes the file
+                await asyncio.sleep(ENROLMENT_POLL_SECONDS)
+            self._take_settings_of_enrolment()
+
+    def _take_settings_of_enrolment(self) -> None:
+        """Read the settings again: `enroll` may have written Jira's address into the env file meanwhile."""
+        settings = self._read_settings()
+        check(settings)
+        self._settings, self._watched, self._route = settings, _jira_files(settings), make_route(settings)
 
     def _checked_identity(self) -> Identity:
         """Return the identity; wrong modes on its files refuse the start."""

@@ -161,3 +161,22 @@ async def test_a_new_code_enrols_again_and_settings_go_where_they_belong(site, g
         site, "-", "--jira-url", "nowhere", stdin=another, JIRA_AGENT_STATE_DIR=str(tmp_path / "b")
     )
     assert (status, "--jira-url does not begin with" in err) == (2, True)
+
+
+async def test_a_waiting_agent_takes_what_the_enrolment_wrote(site, gateway, tmp_path):
+    """The service was started before anybody knew Jira's address, as a package does it."""
+    from tests.integration.test_agent_commands import started
+
+    env, env_file = site
+    async with FakeJira() as jira:
+        agent = await started("run", "--env-file", str(env_file), env=env)
+        try:
+            _, code = gateway.invite()
+            words = ("-", "--jira-url", jira.url, "--write-env")
+            assert (await enrol(site, *words, stdin=code))[0] == 0
+            await gateway.link(seconds=15)
+            assert (await gateway.request("GET", "/rest/api/2/serverInfo", login="caller")).status == 200
+        finally:
+            agent.terminate()
+            async with asyncio.timeout(15):
+                await agent.communicate()
