@@ -24,6 +24,7 @@ class Terminal:
 
     def __init__(self, command, environment):
         self.shown = ""
+        self._at = 0
         self._status = None
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
@@ -41,10 +42,11 @@ class Terminal:
         os.close(self._terminal)
 
     def expect(self, text, seconds=SECONDS):
-        """Read until this has been shown since the last `expect`."""
-        deadline, begin = time.monotonic() + seconds, len(self.shown)
-        while text not in self.shown[begin:]:
+        """Read until this has been shown after what was expected before."""
+        deadline = time.monotonic() + seconds
+        while text not in self.shown[self._at :]:
             assert self._read(deadline), f"{text!r} was not shown, but: {self.shown}"
+        self._at = self.shown.index(text, self._at) + len(text)
 
     def type(self, line):
         """Type a line."""
