@@ -67,6 +67,8 @@ class CanaryWatch:
         timings, is_resting = self.timings, self._is_resting()
         for agent_link in self._registry.links():
             canary = agent_link.canary
+            if agent_link.is_unproven and canary.took is not None:
+                self._registry.prove(agent_link)
             if canary.sent_at is not None:
                 if now - canary.sent_at >= timings.patience:
                     self._condemn(agent_link, now - canary.sent_at)
@@ -91,5 +93,5 @@ class CanaryWatch:
             action="the link is closed and the agent dials again; if it happens again look at the agent's log",
         )
         agent_link.canary.sent_at = None
-        self._registry.note_wedged(agent_link.identity.name, wedged_row(agent_link, datetime.now(UTC)))
+        self._registry.note_wedged(agent_link.identity, wedged_row(agent_link, datetime.now(UTC)))
         agent_link.link.abort(CloseReason.WEDGED)

@@ -135,7 +135,8 @@ class AgentLink:
 
     `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer). `hooks` is
     what the agent was told last about the hooks at which it receives webhooks. `canary` tells whether streams on it get
-    anywhere (gateway.canary_watch). `number` is what logs call it by, and `label` what the access log says of it.
+    anywhere (gateway.canary_watch); a link that `is_unproven` is not used before one has come back. `number` is what logs
+    call it by, and `label` what the access log says of it.
     """
 
     certificate: AgentCertificate
@@ -148,6 +149,7 @@ class AgentLink:
     canary: Canary = field(default_factory=Canary)
     number: int = 0
     label: str = ""
+    is_unproven: bool = False
 
     def announce(self, settings: dict[bytes, bytes]) -> None:
         """Take news of the agent, as far as they mean something; what was derived from the old ones is forgotten."""
@@ -181,6 +183,8 @@ class Registry:
         self._agents: dict[str, list[AgentLink]] = {}
         self._last_settings: dict[str, dict[bytes, bytes]] = {}  # of agents that are offline
         self._turn = 0
+        self._unproven: list[AgentLink] = []
+        self._suspects: set[AgentIdentity] = set()  # instances whose last link was wedged
         self.wedged: deque[dict[str, Any]] = deque(maxlen=MAX_WEDGED)  # rows, as gateway.status makes them
         self.wedged_total: Counter[str] = Counter()  # by agent, since the start
         self.opened: Counter[str] = Counter()  # links since the start, by agent
@@ -190,32 +194,51 @@ class Registry:
         return f"Registry({ {name: len(links) for name, links in self._agents.items()} })"
 
     def add(self, agent_link: AgentLink) -> None:
-        """Make a link available for its agent's requests, and number it."""
+        """Number a link and use it for its agent's requests; after a wedged one of its instance once it is proven."""
         self._links += 1
         agent_link.number = self._links
-        self._agents.setdefault(agent_link.identity.name, []).append(agent_link)
         self.opened[agent_link.identity.name] += 1
+        if agent_link.identity in self._suspects:
+            agent_link.is_unproven = True
+            self._unproven.append(agent_link)
+        else:
+            self._use(agent_link)
+
+    def prove(self, agent_link: AgentLink) -> None:
+        """Use a link that was not used before a canary came back on it."""
+        if agent_link in self._unproven:
+            self._unproven.remove(agent_link)
+            self._suspects.discard(agent_link.identity)
+            agent_link.is_unproven = False
+            self._use(agent_link)
+
+    def _use(self, agent_link: AgentLink) -> None:
+        self._agents.setdefault(agent_link.identity.name, []).append(agent_link)
 
     def remove(self, agent_link: AgentLink) -> None:
         """Forget a link that is gone."""
         links = self._agents.get(agent_link.identity.name, [])
         if agent_link in links:
             links.remove(agent_link)
+        elif agent_link in self._unproven:
+            self._unproven.remove(agent_link)
         if agent_link.settings:
             self._last_settings[agent_link.identity.name] = agent_link.settings
         if not links:
             self._agents.pop(agent_link.identity.name, None)
 
-    def note_wedged(self, agent: str, row: dict[str, Any]) -> None:
-        """Remember that a link of this agent was taken out of use although it was up."""
-        self.wedged_total[agent] += 1
+    def note_wedged(self, identity: AgentIdentity, row: dict[str, Any]) -> None:
+        """Remember that a link of this instance was taken out of use although it was up."""
+        self._suspects.add(identity)
+        self.wedged_total[identity.name] += 1
         self.wedged.append(row)
 
     def links(self, agent: str | None = None) -> Iterator[AgentLink]:
-        """Iterate over a copy of the links of one agent, or of all."""
+        """Iterate over a copy of the links of one agent, or of all, those that are not used yet among them."""
         lists = self._agents.values() if agent is None else [self._agents.get(agent, [])]
         for links in list(lists):
             yield from list(links)
+        yield from [link for link in self._unproven if agent in {None, link.identity.name}]
 
     def siblings(self, agent_link: AgentLink) -> set[int]:
         """Return the ids of all links of the same instance, this one's too: what one refuses, all refuse."""

@@ -41,7 +41,7 @@ def _row(agent_link: AgentLink) -> dict[str, Any]:
         "certificate_expires_at": agent_link.certificate.not_after.isoformat(),
         "address": agent_link.address,
         "opened_at": agent_link.opened_at.isoformat(timespec="seconds"),
-        "usable": link.is_usable,
+        "usable": link.is_usable and not agent_link.is_unproven,
         "streams": agent_link.in_flight,
         "rtt_ms": None if rtt is None else round(rtt * 1000, 2),
         "canary_ms": None if took is None else round(took * 1000, 2),

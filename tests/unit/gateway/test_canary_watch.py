@@ -22,9 +22,12 @@ class World:
         self.closed = {}
         self.now = 1000.0
         for link in links:
-            self.registry.add(link)
-            link.link.abort = lambda reason, link=link: self._abort(link, reason)
+            self.add(link)
         self.watch = CanaryWatch(self.registry, dice=lambda: dice, **options)
+
+    def add(self, link):
+        self.registry.add(link)
+        link.link.abort = lambda reason: self._abort(link, reason)
 
     def _abort(self, link, reason):
         self.closed[link] = (self.now, reason)
@@ -128,6 +131,40 @@ def test_an_older_agents_refusal_is_life():
 
     assert world.closed == {}
     assert len(link.link.opened) >= 2
+
+
+def test_a_new_link_of_a_wedged_instance_is_used_only_when_it_is_proven():
+    old, other = agent_link(instance="i1"), agent_link(instance="i2")
+    world = World(old, other)
+    world.go_on(20, answers=lambda link: link is other)
+    wedged_again, proven = agent_link(instance="i1"), agent_link(instance="i1")
+    world.add(wedged_again)
+    assert {world.registry.pick("hq") for _ in range(4)} == {other}
+    assert wedged_again in list(world.registry.links("hq"))  # a revocation finds it, a drain waits for it
+    assert [row["usable"] for row in link_rows(world.registry)[:2]] == [True, False]
+
+    world.go_on(20, answers=lambda link: link is other)
+    world.add(proven)
+    world.go_on(1)
+
+    assert list(world.closed) == [old, wedged_again]
+    assert {world.registry.pick("hq") for _ in range(4)} == {other, proven}
+    fresh = agent_link(instance="i1")
+    world.add(fresh)  # the instance is well again
+    assert {world.registry.pick("hq") for _ in range(6)} == {other, proven, fresh}
+
+
+def test_an_unproven_link_that_is_lost_is_forgotten():
+    old = agent_link()
+    world = World(old)
+    world.go_on(20, answers=lambda _: False)
+    fresh = agent_link()
+    world.add(fresh)
+    world.registry.remove(fresh)
+
+    assert list(world.registry.links()) == []
+    world.registry.prove(fresh)
+    assert world.registry.pick("hq") is None
 
 
 def test_people_see_it():
