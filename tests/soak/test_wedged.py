@@ -3,7 +3,6 @@
 Minutes long, so not part of `make test`: run by `make soak`.
 """
 
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from tests.support.fake_jira import JiraProcess
 from tests.support.relay import Relay
-from tests.support.stack import Stack, page, wait_until
+from tests.support.stack import Stack, wait_until
 from tests.support.steady_load import SteadyLoad
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -40,11 +39,6 @@ def jira():
 def stack(tmp_path, jira):
     with Stack(tmp_path / "stack", jira.url) as stack:
         yield stack.start_gateway()
-
-
-def links(stack):
-    """How many links the gateway has, without the time that a command takes."""
-    return json.loads(page(stack.admin_port, "/status")[1])["agents"].get("hq", 0)
 
 
 @contextmanager
@@ -83,19 +77,19 @@ def test_a_wedged_agent_is_out_of_use_in_16_seconds_and_the_other_one_carries_on
         if fault == "jammed":
             agent.arguments = [sys.executable, "-m", "tests.support.jammed_agent", str(file), "run"]
         agent.start_and_wait()
-        wait_until(lambda: links(stack) == 4, "all links")
+        wait_until(lambda: stack.count_links("hq") == 4, "all links")
         token = stack.connect("hq")
         broken = {"stopped": lambda: stopped(agent), "black hole": lambda: black_hole(relay)}
         with SteadyLoad(stack.api_port, token, jira_seconds=0.2) as load:
             wait_until(lambda: load.sent > 100, "some requests")
             with broken.get(fault, lambda: jammed(file))():
                 began = time.monotonic()
-                wait_until(lambda: links(stack) == 2, "its links are out of use", 20)
+                wait_until(lambda: stack.count_links("hq") == 2, "its links are out of use", 20)
                 gone = time.monotonic()
                 before = load.sent
                 wait_until(lambda: load.sent > before + 100, "some requests more")
                 healed = time.monotonic()
-            wait_until(lambda: links(stack) == 4, "all links again", BACK_SECONDS + 20)
+            wait_until(lambda: stack.count_links("hq") == 4, "all links again", BACK_SECONDS + 20)
 
     failed = load.failed()
     with capsys.disabled():

@@ -55,13 +55,14 @@ class _Answered:
 
 
 class Fleet:
-    """`count` instances with one link each."""
+    """`count` instances with `links` links each."""
 
-    def __init__(self, folder: Path, stack: Stack, count: int) -> None:
+    def __init__(self, folder: Path, stack: Stack, count: int, links: int = 1) -> None:
         authority = CaDirectory(stack.folder / "gateway" / "ca").authority()
         address = GatewayAddress("127.0.0.1", stack.tunnel_port)
         dialer = Dialer(ProxyRoute(lambda _: None), "fleet")
         self._budget = Budget()
+        self._links = links
         folder.mkdir(mode=0o700)
         self._supervisors = [
             self._supervisor(_identity(folder / str(number), number, authority, address), dialer)
@@ -89,7 +90,7 @@ class Fleet:
         return sum(supervisor.up > 0 for supervisor in self._supervisors)
 
     def _supervisor(self, identity: Identity, dialer: Dialer) -> Supervisor:
-        return Supervisor(LinkCount(1, 1), dialer, self._make_link, lambda: identity, ())
+        return Supervisor(LinkCount(self._links, self._links), dialer, self._make_link, lambda: identity, ())
 
     def _make_link(self, websocket: Websocket) -> Link:
         return Link(websocket, Session(Role.AGENT, budget=self._budget, clock=monotonic), _accept)
