@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 
-.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-events docs lab lock clean
+.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-events docs lab soak lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -73,6 +73,9 @@ bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers
 
 lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
 	$(BIN)/python -m pytest -rs tests/lab
+
+soak: $(STAMP)   ## restarts and standstills for minutes: ten thousand requests, a hundred agents, 2,000 idle links
+	$(BIN)/python -m pytest -rs tests/soak
 
 docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors, metrics
 	PYTHONPATH=packaging $(BIN)/python -m tests.support.settings_tables

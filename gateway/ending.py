@@ -64,6 +64,9 @@ class Ending:
             if is_held and monotonic() >= until:
                 is_held, door.is_draining = False, True
                 await self.api.socket.resume()
+        if not is_held:
+            self.api.socket.turn_away()
+            await asyncio.sleep(GRACE_SECONDS)
         self.api.socket.close()  # before the sockets go: from now on nobody is taken in and dropped
         self.sockets.drain()
         await self._say_goodbye(max(0.5, min(GOODBYE_SECONDS, deadline - monotonic())))

@@ -4,15 +4,28 @@ One home for binding, TLS and the errors of both. Knows nothing of what is spoke
 """
 
 import asyncio
+import ctypes
 import ipaddress
+import os
 import socket
+import struct
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.address import Address
 from runtime.configuration import ConfigurationError, cannot_bind
 from runtime.server_tls import HANDSHAKE_SECONDS, ServerTls
+
+_SO_ATTACH_FILTER = 26  # linux/socket.h; the socket module has no name for it
+_DROP_SYN = (  # classic BPF over the TCP header: code, jump if true, jump if false, operand
+    (0x30, 0, 0, 13),  # the flags
+    (0x54, 0, 0, 0x12),  # of these SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone:
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take all of it
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +62,15 @@ def share(held: Iterable[socket.socket], wanted: Mapping[str, Address]) -> dict[
         problem = f"does not name {left}, where the socket unit listens"
         raise ConfigurationError(near[0], problem, "make ListenStream= of the unit and this setting agree")
     return places
+
+
+def drop_newcomers(descriptor: int) -> None:
+    """Have the kernel drop SYN packets to a listening socket; where it cannot, nothing happens."""
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _DROP_SYN))
+    with suppress(OSError, AttributeError), socket.socket(fileno=os.dup(descriptor)) as listening:
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_DROP_SYN), ctypes.addressof(program))
+        )
 
 
 class Listener:
@@ -100,6 +122,15 @@ class Listener:
             return False
         self.close()
         return True
+
+    def turn_away(self) -> None:
+        """Let nobody in any more but who is at the door: closing would cut those off who have just connected.
+
+        Whoever knocks now tries again by itself a second later, and is refused when the listener is closed by then.
+        """
+        if self._server is not None and self.place.held is None:
+            for each in self._server.sockets:
+                drop_newcomers(each.fileno())
 
     def close(self) -> None:
         """Accept nobody any more."""
