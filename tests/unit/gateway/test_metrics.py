@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from certs.identity import AgentIdentity
 from gateway.kept_body import KeptRoom
 from gateway.metric_table import EVERYTHING, TABLE
 from gateway.metrics import GatewayMetrics
@@ -53,7 +54,7 @@ def test_the_numbers_are_those_of_the_parts(metrics):
     metrics.room = KeptRoom(100)
     metrics.room.take(7)
     next(metrics.registry.links("hq")).link.rtt = 0.02
-    metrics.registry.note_wedged("hq", {})
+    metrics.registry.note_wedged(AgentIdentity("hq", "i1"), {})
     assert (
         samples(metrics.page.render()).items()
         >= {
