@@ -135,8 +135,8 @@ class AgentLink:
 
     `faces` keeps what was derived from the settings, by connection and way of addressing (gateway.answer). `hooks` is
     what the agent was told last about the hooks at which it receives webhooks. `canary` tells whether streams on it get
-    anywhere (gateway.canary_watch); a link that `is_unproven` is not used before one has come back. `number` is what logs
-    call it by, and `label` what the access log says of it.
+    anywhere (gateway.canary_watch); a link that `is_unproven` is not used before one has come back. `number` is what
+    logs call it by, and `label` what the access log says of it.
     """
 
     certificate: AgentCertificate
