@@ -121,6 +121,8 @@ class Carriage:
 
     def admitted(self) -> None:
         """Go on: a place is ours."""
+        waited = 0.0 if self.deadline == inf else self._jira.clock() - self.deadline + QUEUE_SECONDS
+        self._jira.tally.queue.observe(waited)
         if not self._order.cleared.needs_body_check:
             self._start()
             return
@@ -328,6 +330,7 @@ class Answer:
         """Pass on the head of the answer, with the microseconds that Jira took for it."""
         jira, now = self._jira, self._jira.clock()
         self.has_begun = True
+        jira.tally.jira.observe(now - self.sent_at)
         meta = {b"jira-us": b"%d" % int((now - self.sent_at) * 1_000_000)}
         login = jira.protection.answered(self._carriage, head.status, head.headers, self.sent_at, now)
         if login is not None and login is not LoginVerdict.OK:

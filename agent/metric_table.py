@@ -5,7 +5,7 @@ docs/metrics.md is made from it by `make docs`. The numbers come from agent/metr
 
 from typing import Final
 
-from runtime.metrics import PROCESS, Table, counter, gauge, program_rows
+from runtime.metrics import PROCESS, Table, counter, gauge, histogram, program_rows
 
 PREFIX: Final = "jira_agent"
 
@@ -31,6 +31,19 @@ _LINKS: Final = (
         look="it stays near `jira_agent_memory_budget_bytes`",
     ),
     gauge("jira_agent_memory_budget_bytes", "`JIRA_AGENT_MEMORY_BUDGET_BYTES`."),
+    counter("jira_agent_link_received_bytes_total", "Bytes of messages from gateways."),
+    counter("jira_agent_link_sent_bytes_total", "Bytes of messages to gateways."),
+    counter(
+        "jira_agent_window_blocked_seconds_total",
+        "For how long answers had bytes to send and no credit, all together.",
+        look="its rate stays above 1: callers are slower than Jira",
+    ),
+    gauge(
+        "jira_agent_outbox_bytes",
+        "Bytes that wait to be sent to gateways, by lane; blocked: their stream has no credit.",
+        "lane",
+        look="it stays high: the line is the bottleneck",
+    ),
 )
 
 _REQUESTS: Final = (
@@ -39,6 +52,12 @@ _REQUESTS: Final = (
         "Requests of the gateway by outcome: answered, rate_limited, or why not.",
         "outcome",
         look="another outcome than `answered` grows",
+    ),
+    histogram(
+        "jira_agent_request_duration_seconds",
+        "How long requests took here: until they had a place (queue), and until Jira's answer began (jira).",
+        "phase",
+        look="the share above what callers can bear grows; the phase says where",
     ),
     counter("jira_agent_policy_denials_total", "Requests that the policy refused.", look="it grows: who wants what?"),
     gauge("jira_agent_requests_in_flight", "Requests at Jira now."),

@@ -16,8 +16,9 @@ from agent.webhooks import Webhooks
 from certs.expiry import CertificateFile
 from jira_api.protection.protection import Protection
 from runtime.loop_lag import LoopLag
-from runtime.metrics import MetricsPage, Sheet, put_program
+from runtime.metrics import MetricsPage, Sheet, put_lanes, put_program
 from tunnel.budget import Budget
+from tunnel.traffic import LANES
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +78,11 @@ def put_links(sheet: Sheet, service: Service | None) -> None:
     if supervisor is None:
         return
     sheet.put_each("jira_agent_link_dial_failures_total", supervisor.failures)
+    traffic = supervisor.traffic
+    sheet.put("jira_agent_link_received_bytes_total", traffic.received_bytes)
+    sheet.put("jira_agent_link_sent_bytes_total", traffic.sent_bytes)
+    sheet.put("jira_agent_window_blocked_seconds_total", traffic.blocked_seconds)
+    put_lanes(sheet, "jira_agent_outbox_bytes", LANES, [live.link.waiting_bytes() for live in supervisor.links])
     round_trips = {str(live.slot): live.link.rtt for live in supervisor.links}  # of a slot's newest link
     sheet.put_each(
         "jira_agent_link_round_trip_seconds", {slot: rtt for slot, rtt in round_trips.items() if rtt is not None}
@@ -86,6 +92,8 @@ def put_links(sheet: Sheet, service: Service | None) -> None:
 def put_requests(sheet: Sheet, tally: Tally, protection: Protection) -> None:
     """Put what is about requests, and what keeps them from Jira."""
     sheet.put_each("jira_agent_requests_total", tally.outcomes)
+    sheet.put_histogram("jira_agent_request_duration_seconds", tally.queue, "queue")
+    sheet.put_histogram("jira_agent_request_duration_seconds", tally.jira, "jira")
     sheet.put("jira_agent_policy_denials_total", tally.denials)
     sheet.put("jira_agent_requests_in_flight", protection.in_flight)
     sheet.put("jira_agent_requests_waiting", protection.waiting)

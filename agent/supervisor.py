@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
 
@@ -27,6 +27,7 @@ from agent.links import LinkCount
 from agent.recycling import AGE_SECONDS, lifetime
 from tunnel.errors import LinkClosed
 from tunnel.link import Link
+from tunnel.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -102,6 +103,7 @@ class Supervisor:
         self._replacing = asyncio.Lock()
         self.trouble: dict[int, Trouble] = {}
         self.is_draining = False
+        self._gone = Traffic()  # of links that are no more
         self.opened = 0
         self.failures: Counter[str] = Counter()  # dials that failed, by cause
 
@@ -117,6 +119,14 @@ class Supervisor:
     def up(self) -> int:
         """Links that take requests."""
         return sum(live.link.is_usable for live in self._live)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What all links have carried since the start."""
+        found = replace(self._gone)
+        for live in self._live:
+            found.add(live.link.traffic)
+        return found
 
     @property
     def wanted(self) -> int:
@@ -212,6 +222,7 @@ class Supervisor:
             level("link_down", link=live.slot, gateway=str(live.gateway), reason=str(closed))
         finally:
             del self._live[live]
+            self._gone.add(live.link.traffic)
             live.ended.set()
 
     async def _hold(self, live: LiveLink) -> float:

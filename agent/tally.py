@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from runtime.histogram import Histogram
 from tunnel.errors import ErrorCode
 
 ANSWERED = "answered"
@@ -11,10 +12,12 @@ RATE_LIMITED = "rate_limited"
 class Tally:
     """Outcomes of streams since the start: ``answered``, or the lower-case name of the reset's code."""
 
-    __slots__ = ("outcomes",)
+    __slots__ = ("jira", "outcomes", "queue")
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
+        self.queue = Histogram()  # seconds until a request had its place towards Jira
+        self.jira = Histogram()  # seconds from its last byte to the head of Jira's answer
 
     def answered(self) -> None:
         """Count an exchange that Jira answered to its end."""

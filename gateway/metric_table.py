@@ -6,7 +6,7 @@ Labels have few values: agents, instances, connections and triggers are what an 
 
 from typing import Final
 
-from runtime.metrics import PROCESS, Table, counter, gauge, program_rows
+from runtime.metrics import PROCESS, Table, counter, gauge, histogram, program_rows
 
 PREFIX: Final = "jira_gateway"
 
@@ -35,6 +35,20 @@ _LINKS: Final = (
         "instance",
         look="it is much longer than it was",
     ),
+    counter("jira_gateway_link_received_bytes_total", "Bytes of messages from an agent.", "agent"),
+    counter("jira_gateway_link_sent_bytes_total", "Bytes of messages to an agent.", "agent"),
+    counter(
+        "jira_gateway_window_blocked_seconds_total",
+        "For how long requests had bytes to send to an agent and no credit, all together.",
+        "agent",
+        look="its rate stays above 1: Jira, or the agent's memory budget, is slower than uploads",
+    ),
+    gauge(
+        "jira_gateway_outbox_bytes",
+        "Bytes that wait to be sent to agents, by lane; blocked: their stream has no credit.",
+        "lane",
+        look="it stays high: the line is the bottleneck",
+    ),
 )
 
 _REQUESTS: Final = (
@@ -48,6 +62,27 @@ _REQUESTS: Final = (
     ),
     counter(
         "jira_gateway_hung_up_total", "Callers that left before an answer.", look="it grows: answers take too long"
+    ),
+    histogram(
+        "jira_gateway_request_duration_seconds",
+        "How long callers waited for Jira's answer to begin: in all, and in which phase (queue: until it was handed to "
+        "a link, for the last time), by way (agent, direct).",
+        "way",
+        "phase",
+        look="the share above what callers can bear grows; the phase says where",
+    ),
+    counter(
+        "jira_gateway_connection_requests_total",
+        "Admitted requests by connection and outcome: Jira's status, an answer of ours, or the caller hung up.",
+        "connection",
+        "outcome",
+        look="`ours` or `5xx` grows",
+    ),
+    counter(
+        "jira_gateway_connection_wait_seconds_total",
+        "Seconds until Jira's answers began, all together.",
+        "connection",
+        look="it grows faster than the requests",
     ),
     gauge("jira_gateway_caller_sockets", "Open sockets of callers."),
     counter(

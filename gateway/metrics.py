@@ -5,7 +5,7 @@ Counts nothing itself, and changes nothing.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from gateway.kept_body import KeptRoom
 from gateway.metric_table import PREFIX, TABLE
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
+from gateway.timings import OUTCOMES, PHASES, WAYS, Timings
 from http1.limits import OpenSockets
 from runtime.loop_lag import LoopLag
-from runtime.metrics import MetricsPage, Sheet, put_program
+from runtime.metrics import MetricsPage, Sheet, put_lanes, put_program
 from tunnel.budget import Budget
+from tunnel.traffic import LANES
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +76,7 @@ class GatewayMetrics:
         sheet.put_each("jira_gateway_answers_total", {str(key): count for key, count in outcomes.by_status.items()})
         sheet.put_each("jira_gateway_errors_total", outcomes.by_slug)
         sheet.put("jira_gateway_hung_up_total", outcomes.hung_up)
+        put_timings(sheet, outcomes.timings, {entry.name for entry in self.directory().connections()})
         sheet.put("jira_gateway_caller_sockets", len(sockets.open))
         sheet.put("jira_gateway_caller_sockets_refused_total", sockets.refused)
         sheet.put("jira_gateway_window_bytes", budget.granted)
@@ -104,6 +107,13 @@ def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datet
     sheet.put_each("jira_gateway_agent_links", by_agent)
     sheet.put_each("jira_gateway_links_opened_total", registry.opened)
     sheet.put_each("jira_gateway_links_wedged_total", registry.wedged_total)
+    for agent, traffic in sorted(registry.traffic().items()):
+        sheet.put("jira_gateway_link_received_bytes_total", traffic.received_bytes, agent)
+        sheet.put("jira_gateway_link_sent_bytes_total", traffic.sent_bytes, agent)
+        sheet.put("jira_gateway_window_blocked_seconds_total", traffic.blocked_seconds, agent)
+    put_lanes(
+        sheet, "jira_gateway_outbox_bytes", LANES, [agent_link.link.waiting_bytes() for agent_link in registry.links()]
+    )
     for name, values in (
         ("jira_gateway_instance_links", by_instance),
         ("jira_gateway_agent_certificate_expiry_timestamp_seconds", until),
@@ -111,6 +121,18 @@ def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datet
     ):
         for (agent, instance), value in sorted(values.items()):
             sheet.put(name, value, agent, instance)
+
+
+def put_timings(sheet: Sheet, timings: Timings, connections: Container[str]) -> None:
+    """Put how long answers took; what is known of connections that are no more is left out."""
+    for way in WAYS:
+        for phase, values in zip(PHASES, timings.phases(way), strict=True):
+            sheet.put_histogram("jira_gateway_request_duration_seconds", values, way, phase)
+    for name, tally in sorted(timings.connections.items()):
+        if name in connections:
+            sheet.put("jira_gateway_connection_wait_seconds_total", tally.seconds, name)
+            for outcome, count in zip(OUTCOMES, tally.counts, strict=True):
+                sheet.put("jira_gateway_connection_requests_total", count, name, outcome)
 
 
 def put_direct(sheet: Sheet, links: Iterable[DirectLink]) -> None:

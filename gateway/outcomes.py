@@ -14,6 +14,7 @@ from gateway.addressing import by_path
 from gateway.errors import INTERNAL, Problem
 from gateway.explain import RecentAnswers, Remembered, from_jira, is_worth_remembering
 from gateway.forward import Forward
+from gateway.timings import Timings
 from http1.exchange import Exchange
 from http1.messages import RequestHead
 from tunnel.heads import ResponseHead
@@ -35,6 +36,7 @@ class OutcomeLog:
         self.recent = RecentAnswers()
         self.access: AccessLog | None = None
         self._clock = clock
+        self.timings = Timings()
         self.by_status: Counter[int] = Counter()
         self.by_slug: Counter[str] = Counter()
         self.hung_up = 0
@@ -43,12 +45,16 @@ class OutcomeLog:
         return f"<OutcomeLog {sum(self.by_status.values())} answers, {sum(self.by_slug.values())} ours>"
 
     def answered(self, forward: Forward, head: ResponseHead) -> None:
-        """Remember Jira's answer when somebody could ask why."""
+        """Note how long Jira's answer took, and remember it when somebody could ask why."""
+        self.timings.answered(
+            forward.admission.route, forward.started_at, forward.sent_at, forward.answered_at, forward.jira_us
+        )
         if is_worth_remembering(head):
             self.recent.add(from_jira(head, self._remembered(forward, head.status, None)))
 
     def finished(self, forward: Forward, status: int, problem: Problem | None) -> None:
         """Count a request that was admitted; log it when it did not end with Jira's whole answer."""
+        self.timings.ended(forward.admission.route.name, status, is_ours=problem is not None)
         if status:
             self.by_status[status] += 1
         else:

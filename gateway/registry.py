@@ -6,7 +6,7 @@ An agent name may have several instances (active-active), each with several link
 import re
 from collections import Counter, deque
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ from gateway.canary import Canary
 from tunnel.errors import CloseReason, ErrorCode, Progress
 from tunnel.heads import Pairs, RequestHead
 from tunnel.streams import Stream, StreamReceiver
+from tunnel.traffic import Traffic
 
 KNOWN_SETTINGS: Final = frozenset(
     {
@@ -112,6 +113,13 @@ class Carrier(Protocol):
         """Send a request to the agent; raises `tunnel.errors.StreamRefused`."""
 
     @property
+    def traffic(self) -> Traffic:
+        """What it has carried."""
+
+    def waiting_bytes(self) -> tuple[int, int, int, int, int]:
+        """Return how many bytes wait to be sent, in each of tunnel.traffic.LANES."""
+
+    @property
     def streams(self) -> int:
         """Requests in flight."""
 
@@ -187,6 +195,7 @@ class Registry:
         self._suspects: set[AgentIdentity] = set()  # instances whose last link was wedged
         self.wedged: deque[dict[str, Any]] = deque(maxlen=MAX_WEDGED)  # rows, as gateway.status makes them
         self.wedged_total: Counter[str] = Counter()  # by agent, since the start
+        self._gone: dict[str, Traffic] = {}  # of links that are no more, by agent
         self.opened: Counter[str] = Counter()  # links since the start, by agent
         self._links = 0
 
@@ -220,6 +229,7 @@ class Registry:
         links = self._agents.get(agent_link.identity.name, [])
         if agent_link in links:
             links.remove(agent_link)
+            self._gone.setdefault(agent_link.identity.name, Traffic()).add(agent_link.link.traffic)
         elif agent_link in self._unproven:
             self._unproven.remove(agent_link)
         if agent_link.settings:
@@ -244,6 +254,13 @@ class Registry:
         """Return the ids of all links of the same instance, this one's too: what one refuses, all refuse."""
         same = agent_link.identity
         return {id(link) for link in self._agents.get(same.name, ()) if link.identity == same}
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Return what all links have carried since the start, by agent."""
+        found = {name: replace(gone) for name, gone in self._gone.items()}
+        for agent_link in self.links():
+            found.setdefault(agent_link.identity.name, Traffic()).add(agent_link.link.traffic)
+        return found
 
     def pick(self, agent: str, avoid: Container[int] = ()) -> AgentLink | None:
         """Return the usable link with the least work, or None; `avoid` holds ids of links not to use.

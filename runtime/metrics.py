@@ -161,6 +161,12 @@ def put_program(sheet: Sheet, prefix: str, lag: LoopLag, *, is_ready: bool, free
     sheet.put(f"{prefix}_event_loop_lag_max_seconds", lag.longest)
 
 
+def put_lanes(sheet: Sheet, name: str, lanes: Sequence[str], links: Sequence[Sequence[int]]) -> None:
+    """Put what waits in each lane, of all links together."""
+    for index, lane in enumerate(lanes):
+        sheet.put(name, sum(link[index] for link in links), lane)
+
+
 class MetricsPage(Collector):
     """The page: `fill` puts the program's numbers on a sheet of its table, the library writes the text."""
 

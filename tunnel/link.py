@@ -23,6 +23,7 @@ from tunnel.frames import KIB, MAX_MESSAGE, refuse
 from tunnel.heads import RequestHead
 from tunnel.session import Accept, Session
 from tunnel.streams import Stream, StreamReceiver
+from tunnel.traffic import Traffic
 
 SUBPROTOCOL: Final = "jira-tunnel.v1"
 # For dialer and listener alike. Own PINGs (no ping_interval), no deflate (25 MB/s), a small write buffer so that the
@@ -115,6 +116,15 @@ class Link:
     def software(self) -> str:
         """What the peer calls itself; empty before its HELLO."""
         return self._session.peer.software if self._session.peer else ""
+
+    @property
+    def traffic(self) -> Traffic:
+        """What it has carried until now."""
+        return Traffic(self.bytes_in, self.bytes_out, self._session.outbox.blocked_seconds)
+
+    def waiting_bytes(self) -> tuple[int, int, int, int, int]:
+        """Return how many bytes wait to be sent, in each of tunnel.traffic.LANES."""
+        return self._session.outbox.waiting_bytes()
 
     def open_stream(self, head: RequestHead, receiver: StreamReceiver) -> Stream:
         """Open a stream; see Session.open_stream.

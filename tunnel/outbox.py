@@ -33,6 +33,7 @@ class Outbox:
     def __init__(self, on_sent: Callable[[Stream], None], on_eased: Callable[[Stream], None]) -> None:
         """`on_sent`: the end of a stream's half has left. `on_eased`: a stream may be written again."""
         self.on_output: Callable[[], None] = _nobody
+        self.clock: Callable[[], float] = _no_clock
         self.queued_bytes = 0  # of all streams
         self.head_bytes = 0
         self._on_sent = on_sent
@@ -43,6 +44,9 @@ class Outbox:
         self._bulk: deque[Stream] = deque()
         self._eased: list[Stream] = []  # fell to LOW_WATER in this message
         self._is_announced = False
+        self._blocked = 0  # streams that have bytes and no credit, and the sum of the times since when
+        self._blocked_since = 0.0
+        self._blocked_before = 0.0  # seconds of those that are not blocked any more
 
     def __repr__(self) -> str:
         lanes = self._control, self._heads, self._small, self._bulk
@@ -52,6 +56,17 @@ class Outbox:
     def backlog(self) -> int:
         """Frames in the longer of the two lanes that a peer can fill by not reading."""
         return max(len(self._control), len(self._heads))
+
+    @property
+    def blocked_seconds(self) -> float:
+        """For how long streams had bytes to send and no credit, all of them together, until now."""
+        return self._blocked_before + (self._blocked * self.clock() - self._blocked_since if self._blocked else 0.0)
+
+    def waiting_bytes(self) -> tuple[int, int, int, int, int]:
+        """Return how many bytes wait in each of tunnel.traffic.LANES; counted when asked."""
+        small = sum(stream.queued_bytes for stream in self._small)
+        bulk = sum(stream.queued_bytes for stream in self._bulk)
+        return sum(map(len, self._control)), self.head_bytes, small, bulk, self.queued_bytes - small - bulk
 
     def control(self, frame: bytes) -> None:
         """Queue a frame of the first lane."""
@@ -80,17 +95,36 @@ class Outbox:
 
     def offer(self, stream: Stream) -> None:
         """Put `stream` in its lane if it has something that may be sent now."""
-        if stream.is_waiting or not _is_sendable(stream):
+        if stream.is_waiting:
             return
+        if not _is_sendable(stream):
+            if stream.chunks and stream.blocked_at is None:
+                self._block(stream)
+            return
+        if stream.blocked_at is not None:
+            self._unblock(stream, stream.blocked_at)
         stream.is_waiting = True
         (self._small if stream.sent < BULK_AFTER else self._bulk).append(stream)
         self._announce()
 
     def drop(self, stream: Stream) -> None:
         """Forget what a closed stream had queued."""
+        if stream.blocked_at is not None:
+            self._unblock(stream, stream.blocked_at)
         self.queued_bytes -= stream.queued_bytes
         stream.queued_bytes = 0
         stream.chunks.clear()
+
+    def _block(self, stream: Stream) -> None:
+        stream.blocked_at = now = self.clock()
+        self._blocked += 1
+        self._blocked_since += now
+
+    def _unblock(self, stream: Stream, since: float) -> None:
+        stream.blocked_at = None
+        self._blocked -= 1
+        self._blocked_since -= since
+        self._blocked_before += self.clock() - since
 
     def _announce(self) -> None:
         if not self._is_announced:
@@ -186,6 +220,10 @@ class Outbox:
         eased, self._eased = self._eased, []
         for stream in eased:
             self._on_eased(stream)
+
+
+def _no_clock() -> float:
+    return 0.0
 
 
 def _nobody() -> None:

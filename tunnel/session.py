@@ -69,6 +69,7 @@ class Session:
         self.clock = clock
         self.max_streams = max_streams
         self.outbox = Outbox(self._on_sent, self._on_eased)
+        self.outbox.clock = clock
         self.accept: Accept = _accept_nothing
         self.on_settings: Callable[[dict[bytes, bytes]], None] = _ignore_settings
         self.on_fault: Callable[[Stream | None, Exception], None] = _raise_fault

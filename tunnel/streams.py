@@ -64,6 +64,7 @@ class Stream:
 
     __slots__ = (
         "_session",
+        "blocked_at",
         "chunks",
         "credit",
         "end_taken",
@@ -97,6 +98,7 @@ class Stream:
         self.credit = 0  # bytes that the peer lets us send now
         self.chunks: deque[bytes | memoryview] = deque()
         self.queued_bytes = 0
+        self.blocked_at: float | None = None  # since when there are bytes to send and no credit
         self.sent = 0
         self.trailers = b""  # the whole TRAILERS frame
         self.head_taken = False

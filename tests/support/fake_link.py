@@ -7,6 +7,7 @@ from certs.identity import AgentIdentity
 from gateway.registry import AgentLink
 from http1.messages import NO_BODY, RequestHead
 from tunnel.errors import Progress, StreamRefused
+from tunnel.traffic import Traffic
 
 
 class FakeStream:
@@ -80,6 +81,10 @@ class FakeLink:
         self.software = "jira-agent/test"
         self.refuses = None
         self.opened = []
+        self.traffic = Traffic()
+
+    def waiting_bytes(self):
+        return (0, 0, 0, 0, 0)
 
     @property
     def streams(self):

@@ -17,6 +17,7 @@ from jira_api.server_info import ServerInfo
 from tests.support.metrics_page import declared, samples
 from tunnel.budget import Budget
 from tunnel.errors import ErrorCode
+from tunnel.traffic import Traffic
 
 INFO = ServerInfo("https://jira.corp/jira", "9.12.5", (9, 12, 5), "Server", "")
 
@@ -41,10 +42,17 @@ def webhooks():
 
 
 def serve(metrics, webhooks=None):
-    link = SimpleNamespace(rtt=0.012)
-    lives = [SimpleNamespace(slot=0, link=link), SimpleNamespace(slot=1, link=SimpleNamespace(rtt=None))]
+    links = [SimpleNamespace(rtt=rtt, waiting_bytes=lambda: (1, 2, 3, 4, 5)) for rtt in (0.012, None)]
+    lives = [SimpleNamespace(slot=slot, link=link) for slot, link in enumerate(links)]
     supervisor = SimpleNamespace(
-        up=2, wanted=3, opened=5, links=lives, failures={"refused": 4}, is_draining=False, trouble={}
+        up=2,
+        wanted=3,
+        opened=5,
+        links=lives,
+        failures={"refused": 4},
+        is_draining=False,
+        trouble={},
+        traffic=Traffic(100, 200, 1.5),
     )
     metrics.board.service = Service(
         jira=SimpleNamespace(url="https://jira"),
@@ -81,6 +89,10 @@ def test_links_requests_and_jira(metrics):
             "jira_agent_links_opened_total": 5,
             'jira_agent_link_dial_failures_total{cause="refused"}': 4,
             'jira_agent_link_round_trip_seconds{link="0"}': 0.012,
+            "jira_agent_link_received_bytes_total": 100,
+            "jira_agent_link_sent_bytes_total": 200,
+            "jira_agent_window_blocked_seconds_total": 1.5,
+            'jira_agent_outbox_bytes{lane="blocked"}': 10,
             'jira_agent_requests_total{outcome="answered"}': 1,
             "jira_agent_policy_denials_total": 1,
             "jira_agent_policy_reload_ok": 0,

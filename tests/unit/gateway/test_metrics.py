@@ -29,7 +29,8 @@ def directory():
         Instance("hq", "i3", "ad", PAST, PAST),
         Instance("hq", "i4", "ae", PAST, SOON, revoked_at=PAST),
     ]
-    return SimpleNamespace(agents=lambda: ["hq", "away"], instances=lambda: rows)
+    connections = [SimpleNamespace(name="ops")]
+    return SimpleNamespace(agents=lambda: ["hq", "away"], instances=lambda: rows, connections=lambda: connections)
 
 
 @pytest.fixture
@@ -54,6 +55,9 @@ def test_the_numbers_are_those_of_the_parts(metrics):
     metrics.room = KeptRoom(100)
     metrics.room.take(7)
     next(metrics.registry.links("hq")).link.rtt = 0.02
+    for name in ("ops", "removed"):
+        metrics.outcomes.timings.answered(SimpleNamespace(name=name, agent="hq"), 1.0, 1.5, 3.5, b"1250000")
+        metrics.outcomes.timings.ended(name, 200, is_ours=False)
     metrics.registry.note_wedged(AgentIdentity("hq", "i1"), {})
     assert (
         samples(metrics.page.render()).items()
@@ -68,6 +72,13 @@ def test_the_numbers_are_those_of_the_parts(metrics):
             'jira_gateway_link_round_trip_seconds{agent="hq",instance="i1"}': 0.02,
             'jira_gateway_agent_certificate_expiry_timestamp_seconds{agent="hq",instance="i2"}': SOON.timestamp(),
             'jira_gateway_answers_total{status="200"}': 3,
+            'jira_gateway_request_duration_seconds_sum{phase="queue",way="agent"}': 1.0,
+            'jira_gateway_request_duration_seconds_sum{phase="tunnel",way="agent"}': 1.5,
+            'jira_gateway_request_duration_seconds_sum{phase="jira",way="agent"}': 2.5,
+            'jira_gateway_request_duration_seconds_count{phase="total",way="agent"}': 2,
+            'jira_gateway_request_duration_seconds_count{phase="total",way="direct"}': 0,
+            'jira_gateway_connection_requests_total{connection="ops",outcome="2xx"}': 1,
+            'jira_gateway_connection_wait_seconds_total{connection="ops"}': 2.5,
             'jira_gateway_errors_total{error="agent_offline"}': 1,
             "jira_gateway_hung_up_total": 2,
             "jira_gateway_caller_sockets_refused_total": 4,
@@ -78,6 +89,11 @@ def test_the_numbers_are_those_of_the_parts(metrics):
             "jira_gateway_ready": 0,
         }.items()
     )
+
+
+def test_connections_that_are_no_more_are_left_out(metrics):
+    metrics.outcomes.timings.ended("removed", 200, is_ours=False)
+    assert "removed" not in metrics.page.render()
 
 
 def test_instances_that_cannot_connect_are_left_out(metrics):

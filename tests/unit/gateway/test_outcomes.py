@@ -1,7 +1,6 @@
 """Outcomes: counted, logged when they are ours, and never with anything that may be secret."""
 
 from datetime import UTC, datetime
-from time import perf_counter
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +20,10 @@ def forward():
     request = RequestHead(b"POST", b"/jira/hq/x?q=" + CANARY, [(b"Authorization", CANARY)], NO_BODY)
     return SimpleNamespace(
         request_id="r-1",
-        started_at=perf_counter(),
+        started_at=1.0,
+        sent_at=1.25,
+        answered_at=3.0,
+        jira_us=b"1000000",
         exchange=SimpleNamespace(request=request, peer="192.0.2.7"),
         admission=SimpleNamespace(
             grant=SimpleNamespace(name="ci"),

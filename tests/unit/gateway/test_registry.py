@@ -8,6 +8,7 @@ import pytest
 
 from certs.identity import AgentIdentity
 from gateway.registry import MAX_SETTING, AgentLink, Registry
+from tunnel.traffic import Traffic
 
 
 class FakeLink:
@@ -16,6 +17,7 @@ class FakeLink:
         self.is_usable = is_usable
         self.streams = 0
         self.rtt = None
+        self.traffic = Traffic()
 
 
 def agent_link(name="hq", instance="i1", **fields):
@@ -159,3 +161,17 @@ def test_what_is_no_plain_address_is_not_where_jira_posts_webhooks(url):
     link = agent_link()
     link.announce({b"webhook-url": url})
     assert link.settings == {}
+
+
+def test_what_links_carried_outlives_them():
+    registry = Registry()
+    gone, here = agent_link("hq"), agent_link("hq")
+    gone.link.traffic, here.link.traffic = Traffic(1, 2, 3.0), Traffic(10, 20, 30.0)
+    registry.add(gone)
+    registry.add(here)
+    registry.remove(gone)
+    registry.remove(gone)
+    assert registry.traffic() == {"hq": Traffic(11, 22, 33.0)}
+    registry.remove(here)
+    assert registry.traffic() == {"hq": Traffic(11, 22, 33.0)}
+    assert registry.opened == {"hq": 2}

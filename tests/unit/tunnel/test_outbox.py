@@ -138,3 +138,45 @@ def test_a_reset_stream_leaves_nothing_behind():
     stream.reset(ErrorCode.CANCEL)
     assert [frame[0] for frame in frames(pair.gateway.take_message())] == ["RST_STREAM"]
     assert repr(pair.gateway.outbox) == "<Outbox 0/0/0/0 queued=0>"
+
+
+def without_credit(pair):
+    """A stream that has sent its whole first window, and has 10 bytes more."""
+    stream = pair.open(PUT, consumes=False).stream
+    pair.settle()
+    stream.send_data(b"x" * (stream.credit + 10))
+    while pair.gateway.take_message():
+        pass
+    return stream
+
+
+def test_time_without_credit_is_counted_while_it_lasts_and_afterwards():
+    pair = Pair()
+    assert pair.gateway.outbox.blocked_seconds == 0
+    one = without_credit(pair)
+    pair.now += 2
+    without_credit(pair)
+    pair.now += 3
+    assert pair.gateway.outbox.blocked_seconds == 8
+    assert pair.gateway.outbox.waiting_bytes() == (0, 0, 0, 0, 20)
+    one.credit += 10
+    pair.gateway.outbox.offer(one)
+    pair.now += 1
+    assert pair.gateway.outbox.blocked_seconds == 9
+    assert pair.gateway.outbox.waiting_bytes() == (0, 0, 0, 10, 10), "one is bulk by now"
+    pair.gateway.lose("gone")
+    pair.now += 100
+    assert pair.gateway.outbox.blocked_seconds == 9
+    assert pair.gateway.outbox.waiting_bytes() == (0, 0, 0, 0, 0)
+
+
+def test_a_stream_that_waits_for_its_turn_is_not_blocked():
+    pair, (stream,) = uploads(1)
+    pair.gateway.ping()
+    stream.send_data(b"x" * 100)
+    pair.now += 5
+    assert pair.gateway.outbox.blocked_seconds == 0
+    control, heads, small, bulk, blocked = pair.gateway.outbox.waiting_bytes()
+    assert (small, bulk, blocked) == (100, 0, 0)
+    assert control > 0
+    assert heads == 0
