@@ -7,7 +7,7 @@ about what the variables mean: that is said once, in each program's subclass of 
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -15,6 +15,7 @@ from pydantic import PrivateAttr, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from runtime.credentials import find_credential
 from runtime.exits import CONFIGURATION, CommandFailed
 
 MAX_SECRET_BYTES = 64 * 1024
@@ -103,11 +104,12 @@ def load(cls: type[S], *, env_file: Path | None = None, environ: Mapping[str, st
     _refuse_unknown(cls, ours, secrets)
     values: dict[str, Any] = {}
     files: dict[str, Path] = {}
+    directory, default = process.get("CREDENTIALS_DIRECTORY"), cls.default_env_file
     for name in cls.model_fields:
         variable = cls.prefix + name.upper()
         value = ours.get(variable)
         if name in secrets:
-            file = _secret_file(variable, ours, process.get("CREDENTIALS_DIRECTORY"))
+            file = _secret_file(variable, ours, lambda name: find_credential(name, directory, default, env_file))
             if file is not None:
                 files[name] = file[1]
                 value = _read_secret(*file)
@@ -182,7 +184,9 @@ def _refuse_unknown(cls: type[ProgramSettings], ours: Mapping[str, str], secrets
         raise ConfigurationError(variable, "is not a variable of this program", fix)
 
 
-def _secret_file(variable: str, ours: Mapping[str, str], credentials: str | None) -> tuple[str, Path] | None:
+def _secret_file(
+    variable: str, ours: Mapping[str, str], credential: Callable[[str], Path | None]
+) -> tuple[str, Path] | None:
     """Return the file that holds a secret, and the variable to blame for it: its ``_FILE``, or the credential.
 
     None when the secret is in the variable itself, or nowhere; more than one place is an error.
@@ -194,11 +198,8 @@ def _secret_file(variable: str, ours: Mapping[str, str], credentials: str | None
         return None
     if ours.get(file_variable):
         return file_variable, Path(ours[file_variable])
-    if credentials is not None:
-        path = Path(credentials, variable.lower())
-        if path.exists():
-            return variable, path
-    return None
+    path = credential(variable.lower())
+    return None if path is None else (variable, path)
 
 
 def _read_secret(variable: str, path: Path) -> str:

@@ -98,7 +98,7 @@ class Machine:
     def run(
         self, command: str | Sequence[str], *, stdin: str | None = None, seconds: float = RUN_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as root inside (a text is run by sh) and return what came of it."""
+        """Run a command as root inside (a text is run by sh) and return the outcome."""
         return subprocess.run(
             self.words(command), input=stdin, capture_output=True, text=True, timeout=seconds, check=False
         )
@@ -107,6 +107,10 @@ class Machine:
         """Return the command line that runs a command inside, for a Popen of one's own."""
         inner = ["sh", "-c", command] if isinstance(command, str) else list(command)
         return ["nsenter", "-t", str(self.leader), *_NAMESPACES, *_ENVIRONMENT, *inner]
+
+    def popen(self, command: str | Sequence[str]) -> "subprocess.Popen[str]":
+        """Start a command inside, whose standard output is read later; the caller ends it."""
+        return subprocess.Popen(self.words(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def must(self, command: str | Sequence[str], *, stdin: str | None = None, seconds: float = RUN_SECONDS) -> str:
         """Run a command that has to succeed, and return its standard output."""
