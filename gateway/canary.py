@@ -25,10 +25,11 @@ class Opener(Protocol):
 class Canary:
     """Receiver of one link's canaries, of which at most one is out. `clock` is monotonic, in seconds."""
 
-    __slots__ = ("_clock", "due_at", "sent_at", "took")
+    __slots__ = ("_clock", "_stream", "due_at", "sent_at", "took")
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
+        self._stream: Stream | None = None
         self.due_at = 0.0
         self.sent_at: float | None = None  # of the one that is out
         self.took: float | None = None  # of the last answer
@@ -46,13 +47,16 @@ class Canary:
         head = RequestHead(b"HEAD", TARGET, [], NO_BODY, int(patience * 1000), {CANARY: b""})
         self.sent_at = now
         try:
-            link.open_stream(head, self)
+            self._stream = link.open_stream(head, self)
         except StreamRefused:
             self.sent_at = None
 
     def _came_back(self) -> None:
+        stream, self._stream = self._stream, None
         if self.sent_at is not None:
             self.took, self.sent_at = self._clock() - self.sent_at, None
+        if stream is not None:
+            stream.reset(ErrorCode.NO_ERROR)  # an agent that does not end its answer must not pile up streams
 
     # The stream's side (tunnel.streams.StreamReceiver)
 
@@ -62,9 +66,12 @@ class Canary:
         self._came_back()
 
     def on_reset(self, code: ErrorCode, progress: Progress, detail: str) -> None:
-        """A refusal is an answer too; and that the link is gone is seen by everybody."""
-        del code, progress, detail
-        self._came_back()
+        """A refusal is an answer too; that the link is gone is none."""
+        del progress, detail
+        if code is ErrorCode.LINK_LOST:
+            self.sent_at = self._stream = None
+        else:
+            self._came_back()
 
     def on_data(self, data: bytes) -> None:
         """Not called: the answer to a HEAD has no body."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from websockets.asyncio.client import connect
@@ -10,10 +10,11 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from agent.addresses import GatewayAddress
-from agent.identity import read_identity
+from agent.identity import read_identity, store_identity
+from certs.keys import make_key
 from certs.tls import ServerFiles, TunnelTls
 from gateway.canary_watch import CanaryTimings
-from tests.support.agent_identity import make_authority, write_server
+from tests.support.agent_identity import issue_agent, make_authority, write_server
 from tests.support.fake_jira import FakeJira
 from tests.support.in_process import running_gateway
 from tests.support.mini_gateway import agent_settings, running, until
@@ -221,6 +222,23 @@ async def test_our_agent_needs_nothing_that_version_1_does_not_have(tmp_path, ga
         assert answer.status == 200
         assert agent.board.service.supervisor.links == [live]
         assert live.link.is_usable
+
+
+async def test_a_gateway_that_knows_no_renewal_leaves_our_agent_at_work(tmp_path, gateway, jira):
+    settings = agent_settings(tmp_path, gateway, jira)
+    key, past = make_key(), datetime.now(UTC) - timedelta(days=5)
+    certificate, ca = issue_agent(key, authority=gateway.authority, now=past)
+    store_identity(settings.state_dir, key, certificate, ca, gateway.address)
+    async with running(settings) as agent:
+        peer = await greeted(gateway)
+        await until(lambda: any(each.fields == [b"POST", b"/v1/renew"] for each in peer.streams.values()))
+        renewal = agent.board.service.renewal
+        await until(lambda: renewal.failed)
+        answer = await peer.open(b"GET", b"/rest/api/2/test/echo", credentials=b"agent")
+
+        assert answer.status == 200
+        assert renewal.problem is not None
+        assert gateway.peers == [peer]
 
 
 async def test_our_agent_replaces_a_link_when_a_gateway_of_version_1_drains(tmp_path, gateway, jira):
