@@ -5,7 +5,7 @@ Keep this file's imports light: `version` and `--help` answer in a fifth of a se
 
 import sys
 
-from agent.commands import policy
+from agent.commands import audit, policy
 from agent.commands.doctor import doctor
 from agent.commands.enrolment import enroll
 from agent.commands.options import EnvFile, Json, follow, group, print_json, put, read_settings
@@ -31,6 +31,7 @@ app = group(
     """
 )
 app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.command()(enroll)
 app.command()(doctor)
 app.command()(pause)

@@ -19,6 +19,8 @@ from time import monotonic
 import structlog
 
 from agent.addresses import JiraAddress
+from agent.audit_log import AUDIT_FOLDER, AuditLog
+from agent.audited import about_certificate, about_policy
 from agent.carrier import Carrier, report
 from agent.dialer import Dialer, Websocket
 from agent.errors import Cause, DialError
@@ -85,9 +87,11 @@ class Agent:
         self._stop = asyncio.Event()
         self._reporter = Reporter.of_this_process()
         self._silent = {"admin", "control"}  # listeners that are not up yet
+        self._audit = AuditLog(settings.state_dir / AUDIT_FOLDER, settings.audit_max_bytes)
+        self._noted_serial: int | None = None
         self.switch = Switch(settings.state_dir, wall_clock)  # before anything that could take a request
         self.board = StatusBoard(self._tally, self._protection, self._budget)
-        self.board.switch = self.switch
+        self.board.switch, self.board.audit = self.switch, self._audit
         self.metrics = AgentMetrics(
             self.board,
             self._tally,
@@ -99,12 +103,14 @@ class Agent:
 
     async def run(self) -> None:
         """Serve until `stop`; raises `CommandFailed` when the agent cannot go on."""
+        self._audit.open(version=release(), switch=self.switch.state.mode.value)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reporter.run(self.board.line))
                 tasks.create_task(self._serve_admin())
                 tasks.create_task(self._serve_control())
                 tasks.create_task(self.switch.run())
+                tasks.create_task(self._audit.run())
                 tasks.create_task(self._sweeper.run())
                 tasks.create_task(self.metrics.lag.run())
                 tasks.create_task(self._serve())
@@ -117,6 +123,8 @@ class Agent:
                 raise _first(failed) from None
             if group.split(Stopped)[1] is not None:
                 raise
+        finally:
+            self._audit.close()  # after everything that ends requests
 
     def stop(self) -> None:
         """End in good order (SIGTERM)."""
@@ -140,6 +148,7 @@ class Agent:
             return  # before there is a service nothing is in force: all is read when the links are made
         service.carrier.screening = screening
         self._protection.accounts.renew()
+        self._audit.note("policy", **about_policy(screening.policy))
         log.info("agent_reloaded", policy=screening.policy.source, rules=len(screening.policy.rules.rules))
 
     def use_new_credentials(self) -> None:
@@ -151,6 +160,7 @@ class Agent:
         if not screening.credentials.is_same_as(old.credentials):
             service.carrier.screening = replace(old, credentials=screening.credentials)
             self._protection.accounts.renew_own()
+            self._audit.note("jira_credentials", credentials=screening.credentials.kind.value)
             log.info("jira_credentials_changed", kind=screening.credentials.kind.value)
 
     def _read_screening(self) -> Screening | None:
@@ -176,8 +186,9 @@ class Agent:
         webhooks = Webhooks(settings, self._sweeper)
         await webhooks.start()
         pool = ClientPool(make_origin(settings, jira), self._sweeper)
-        side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report)
+        side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report, self._audit)
         carrier = Carrier(load_screening(settings, jira), side, self.switch)
+        self._audit.note("policy", **about_policy(carrier.screening.policy))
         dialer = Dialer(self._route, user_agent())
         supervisor, renewal = self._make_links(dialer, carrier, webhooks, identity)
         probe = JiraProbe(
@@ -228,9 +239,13 @@ class Agent:
 
     def _identity(self) -> Identity:
         try:
-            return read_identity(self._settings.state_dir)
+            identity = read_identity(self._settings.state_dir)
         except CertsError as error:
             raise DialError(Cause.IDENTITY_UNUSABLE, str(error)) from None
+        if identity.certificate.serial != self._noted_serial:  # enrolled, or renewed
+            self._noted_serial = identity.certificate.serial
+            self._audit.note("certificate", **about_certificate(identity))
+        return identity
 
     def _make_links(
         self, dialer: Dialer, carrier: Carrier, webhooks: Webhooks, identity: Identity
@@ -269,7 +284,10 @@ class Agent:
         await serve_admin(listen, pages, "JIRA_AGENT_ADMIN_LISTEN", started=lambda: self._listens("admin"))
 
     async def _serve_control(self) -> None:
-        commands = {"status": self._answer_status, **switch_commands(self.switch, lambda: self.board.service)}
+        commands = {
+            "status": self._answer_status,
+            **switch_commands(self.switch, lambda: self.board.service, self._audit.note),
+        }
         await serve_control(self._settings.state_dir, commands, started=lambda: self._listens("control"))
 
     def _listens(self, listener: str) -> None:

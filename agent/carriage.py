@@ -8,11 +8,12 @@ caller and costs no memory.
 """
 
 from collections.abc import Callable
-from enum import Enum, auto
 from math import inf
 
+from agent.carriage_tables import CODES, OUTCOMES, REFUSALS, State
 from agent.jira_side import JiraSide, Order
 from agent.screening import Cleared, Refused
+from agent.tally import ANSWERED, RATE_LIMITED
 from http1.client import Call
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
 from http1.messages import Headers, ResponseHead
@@ -30,35 +31,14 @@ from tunnel.session import HIGH_WATER
 from tunnel.streams import Stream
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-
-_CODES = {
-    FailureKind.UNREACHABLE: ErrorCode.JIRA_UNREACHABLE,
-    FailureKind.TLS: ErrorCode.JIRA_TLS,
-    FailureKind.PROTOCOL: ErrorCode.JIRA_PROTOCOL,
-    FailureKind.CLOSED: ErrorCode.JIRA_PROTOCOL,
-}
-_REFUSALS = {
-    Cause.OVERLOADED: ErrorCode.OVERLOADED,
-    Cause.JIRA_UNAVAILABLE: ErrorCode.JIRA_UNAVAILABLE,
-    Cause.LOGIN_REJECTED: ErrorCode.JIRA_LOGIN_REJECTED,
-}
 _TOO_MANY = 429
-
-
-class State(Enum):
-    """Where a carriage is; CHECKING (a webhook registration is read whole) is passed through by few."""
-
-    WAITING = auto()
-    CHECKING = auto()
-    CARRYING = auto()
-    ENDED = auto()
 
 
 class Carriage:
     """The caller's half of one exchange: StreamReceiver, `Guarded` of the protection and sweeper item in one."""
 
     __slots__ = (
-        "_answer", "_call", "_held", "_jira", "_order", "_owed", "_stream", "_trailers",
+        "_answer", "_began_at", "_call", "_held", "_jira", "_order", "_owed", "_received", "_stream", "_trailers",
         "account", "deadline", "state", "timeout",
     )  # fmt: skip
 
@@ -73,6 +53,8 @@ class Carriage:
         self._answer = Answer(self, stream, jira, keeps_cookies=order.cleared.keeps_cookies)
         self.account = jira.account(order.cleared)
         self._held: list[bytes] = []  # body that came before there was a call
+        self._began_at = jira.clock()
+        self._received = 0  # bytes of body
         self._owed = 0  # bytes of body that came and whose credit was not returned yet
         self._trailers: Headers | None = None  # set when the caller's half is complete
 
@@ -117,7 +99,7 @@ class Carriage:
         if refusal.cause is Cause.RATE_LIMITED:
             self._pass_on_rate_limit(refusal)
         else:
-            self.fail(_REFUSALS[refusal.cause], Progress.NOT_SENT, refusal.detail)
+            self.fail(REFUSALS[refusal.cause], Progress.NOT_SENT, refusal.detail)
 
     def admitted(self) -> None:
         """Go on: a place is ours."""
@@ -139,7 +121,9 @@ class Carriage:
 
     def on_data(self, data: bytes) -> None:
         """Pass on a piece of the request's body."""
-        self._owed += len(data)
+        size = len(data)
+        self._owed += size
+        self._received += size
         call = self._call
         if call is not None:
             call.write(data)
@@ -169,7 +153,7 @@ class Carriage:
             self._jira.tally.reset(code)
             if self._is_waiting_for_answer:
                 self._jira.protection.abandoned(self._answer.sent_at)
-            self.end(abort=True)
+            self.end(OUTCOMES[code], abort=True)
 
     def on_writable(self) -> None:
         """Go on reading Jira's answer: the tunnel has sent enough of it."""
@@ -275,11 +259,11 @@ class Carriage:
         if self.state is State.ENDED:
             return
         self._jira.tally.reset(code)
-        self.end(abort=True)
+        self.end(OUTCOMES[code], abort=True)
         self._stream.reset(code, progress, detail)
         self._jira.report(self._order.request, code, detail, None)
 
-    def end(self, *, abort: bool) -> None:
+    def end(self, outcome: str, *, abort: bool) -> None:
         """Give back place, deadline and credit, and on `abort` Jira's socket. Only the first call counts."""
         if self.state is State.ENDED:
             return
@@ -296,6 +280,10 @@ class Carriage:
             self._jira.protection.release(self)
         else:
             self._jira.protection.leave(self)
+        order, answer, took = self._order, self._answer, self._jira.clock() - self._began_at
+        self._jira.audit.request(
+            order.request, order.cleared.rule, outcome, answer.status, self._received, answer.sent, took
+        )
 
     @property
     def _is_waiting_for_answer(self) -> bool:
@@ -306,7 +294,7 @@ class Carriage:
     def _pass_on_rate_limit(self, refusal: Refusal) -> None:
         """Answer as Jira has just answered to this login; the gateway words it (docs/protocol.md section 4.1)."""
         self._jira.tally.rate_limited()
-        self.end(abort=True)
+        self.end(RATE_LIMITED, abort=True)
         meta = {b"problem": b"rate_limited", b"detail": refusal.detail.encode()}
         headers = [(b"Retry-After", b"%d" % (refusal.retry_after or 1))]
         self._stream.respond(StreamAnswer(_TOO_MANY, headers, 0, meta), end=True)
@@ -315,7 +303,17 @@ class Carriage:
 class Answer:
     """Jira's half of one exchange: http1 ResponseReceiver."""
 
-    __slots__ = ("_carriage", "_is_paused", "_jira", "_keeps_cookies", "_stream", "has_begun", "sent_at")
+    __slots__ = (
+        "_carriage",
+        "_is_paused",
+        "_jira",
+        "_keeps_cookies",
+        "_stream",
+        "has_begun",
+        "sent",
+        "sent_at",
+        "status",
+    )
 
     def __init__(self, carriage: Carriage, stream: Stream, jira: JiraSide, *, keeps_cookies: bool) -> None:
         self._carriage = carriage
@@ -324,6 +322,8 @@ class Answer:
         self._keeps_cookies = keeps_cookies
         self._is_paused = False
         self.has_begun = False
+        self.status = 0
+        self.sent = 0  # bytes of the answer's body
         self.sent_at = 0.0  # when the last byte of the request went to Jira, as far as it did
 
     def on_response(self, head: ResponseHead) -> None:
@@ -331,6 +331,7 @@ class Answer:
         jira, now = self._jira, self._jira.clock()
         self.has_begun = True
         jira.tally.jira.observe(now - self.sent_at)
+        self.status = head.status
         meta = {b"jira-us": b"%d" % int((now - self.sent_at) * 1_000_000)}
         login = jira.protection.answered(self._carriage, head.status, head.headers, self.sent_at, now)
         if login is not None and login is not LoginVerdict.OK:
@@ -351,6 +352,7 @@ class Answer:
     def on_body(self, data: bytes) -> None:
         """Pass on a piece of the answer; stop reading when the tunnel has enough of it."""
         self._stream.send_data(data)
+        self.sent += len(data)
         if self._is_paused:
             return
         if self._stream.queued_bytes > HIGH_WATER:
@@ -368,7 +370,7 @@ class Answer:
             )
         else:
             self._jira.tally.answered()
-            self._carriage.end(abort=False)
+            self._carriage.end(ANSWERED, abort=False)
 
     def on_writable(self) -> None:
         """Note that Jira's socket takes bytes of the request again."""
@@ -378,7 +380,7 @@ class Answer:
         """Pass on that there is no complete answer."""
         if failure.kind is FailureKind.UNREACHABLE:
             self._jira.protection.unreachable(self.sent_at, failure.reason)
-        self._carriage.fail(_CODES[failure.kind], Progress(failure.progress), failure.reason)
+        self._carriage.fail(CODES[failure.kind], Progress(failure.progress), failure.reason)
 
     def resume(self, call: Call) -> None:
         """Read on."""

@@ -7,7 +7,8 @@ administrator's switch (agent.switch) is asked before it, and can only narrow it
 import structlog
 
 from agent.canary import CANARY, Canary
-from agent.carriage import Carriage, State
+from agent.carriage import Carriage
+from agent.carriage_tables import OUTCOMES, State
 from agent.jira_side import JiraSide, Order
 from agent.screening import Cleared, Refused, Screening
 from agent.switch import Switch
@@ -42,6 +43,7 @@ class Carrier:
         if isinstance(verdict, Refused):
             self._jira.tally.reset(verdict.code)
             stream.reset(verdict.code, Progress.NOT_SENT, verdict.detail)
+            self._jira.audit.request(head, verdict.rule, OUTCOMES[verdict.code])
             self._jira.report(head, verdict.code, verdict.detail, verdict.rule)
             return _REFUSED
         carriage = Carriage(stream, Order(head, verdict, screening), self._jira)

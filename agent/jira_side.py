@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.audit_log import RequestAudit
 from agent.screening import Cleared, Screening
 from agent.tally import Tally
 from http1.client import ClientPool
@@ -15,7 +16,7 @@ from tunnel.heads import RequestHead as StreamRequest
 
 @dataclass(frozen=True, slots=True)
 class JiraSide:
-    """What every carriage needs of this process; `report` tells people of an exchange that failed."""
+    """What every carriage needs of this process; `report` tells people of a failed exchange, `audit` is told of all."""
 
     pool: ClientPool
     protection: Protection
@@ -23,6 +24,7 @@ class JiraSide:
     tally: Tally
     clock: Callable[[], float]
     report: Callable[[StreamRequest, ErrorCode, str, str | None], None]
+    audit: RequestAudit
 
     def account(self, cleared: Cleared) -> Account | None:
         """Return what is known of the login that a request uses."""

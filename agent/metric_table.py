@@ -83,6 +83,13 @@ _JIRA: Final = (
         look="it is 1 and nobody remembers why; `jira-agent resume` ends it",
     ),
     gauge("jira_agent_read_only", "Whether the administrator lets only reads pass."),
+    counter("jira_agent_audit_entries_total", "Entries written to the audit log since the start."),
+    counter(
+        "jira_agent_audit_lost_total",
+        "Entries of the audit log that could not be written.",
+        look="it grows: requests go on without a trace",
+    ),
+    gauge("jira_agent_audit_ok", "Whether the audit log can be written.", look="it is 0: usually the disk is full"),
     gauge(
         "jira_agent_policy_reload_ok",
         "Whether the last reload succeeded.",

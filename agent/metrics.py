@@ -52,6 +52,10 @@ class AgentMetrics:
         switch = board.switch
         sheet.put("jira_agent_paused", switch is not None and switch.is_paused)
         sheet.put("jira_agent_read_only", switch is not None and switch.is_read_only)
+        if board.audit is not None:
+            sheet.put("jira_agent_audit_entries_total", board.audit.written_total)
+            sheet.put("jira_agent_audit_lost_total", board.audit.lost_total)
+            sheet.put("jira_agent_audit_ok", board.audit.problem is None)
         put_links(sheet, service)
         put_requests(sheet, self.tally, self.protection)
         sheet.put("jira_agent_jira_up", service is not None and service.probe.finding.info is not None)

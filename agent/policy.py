@@ -5,9 +5,11 @@ allow more than they do). It is read once and immutable; a reload makes a new on
 instead of replacing anything. Ambiguous targets never get here: http1.target refuses them first.
 """
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -76,6 +78,10 @@ class Policy:
             }
             for rule in self.rules.rules
         ]
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that the rules say, in hex: two policies with the same allow the same."""
+        return sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"<Policy {self.source}: {len(self.rules.rules)} rules>"

@@ -44,6 +44,7 @@ class Cleared:
     target: Target
     login: Login
     needs_body_check: bool
+    rule: str = ""
 
     @property
     def keeps_cookies(self) -> bool:
@@ -85,7 +86,7 @@ class Screening:
             return Refused(ErrorCode.POLICY_DENIED, objection, decision.rule_id)
         # No host: it is the pool's own origin, and no frame names one.
         request = RequestHead(head.method, self.context_path + head.target, self._headers(head, login), head.body)
-        return Cleared(request, target, login, decision.needs_body_check)
+        return Cleared(request, target, login, decision.needs_body_check, decision.rule_id)
 
     def check_registration(self, method: bytes, body: bytes) -> Refused | None:
         """Return why a webhook registration may not pass, None when it may."""

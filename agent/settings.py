@@ -106,6 +106,9 @@ class AgentSettings(ProgramSettings):
     spool_max_bytes: int = Field(
         default=1 << 30, ge=1 << 20, description="webhooks kept on disk until a gateway has them"
     )
+    audit_max_bytes: int = Field(
+        default=1 << 30, ge=1 << 20, description="audit log kept on disk; the oldest part goes for the newest"
+    )
     admin_listen: Annotated[Address, _parsed_by(Address.parse)] = Field(
         default=Address("127.0.0.1", 9091), description="/healthz /readyz /metrics /status, read-only"
     )

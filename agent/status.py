@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 from agent.addresses import JiraAddress
+from agent.audit_log import AuditLog
 from agent.carrier import Carrier
 from agent.dialer import Dialer
 from agent.errors import DialError
@@ -46,7 +47,7 @@ class Service:
 
 
 class StatusBoard:
-    """What status reads. `service` is None while the agent waits for enrolment, `switch` where nobody can turn one."""
+    """What status reads. `service` is None while the agent waits for enrolment, `switch` and `audit` where none is."""
 
     def __init__(
         self, tally: Tally, protection: Protection, budget: Budget, clock: Callable[[], float] = monotonic
@@ -57,6 +58,7 @@ class StatusBoard:
         self._budget = budget
         self.service: Service | None = None
         self.switch: Switch | None = None
+        self.audit: AuditLog | None = None
         self.reload_problem: str | None = None
 
     def headline(self) -> str:
@@ -97,6 +99,7 @@ class StatusBoard:
         """Return what a person should look at."""
         found = [] if self.reload_problem is None else [f"the last reload changed nothing: {self.reload_problem}"]
         found += [] if self.switch is None or self.switch.problem is None else [self.switch.problem]
+        found += [] if self.audit is None or self.audit.problem is None else [self._audit_warning(self.audit)]
         service = self.service
         if service is None:
             return found
@@ -111,6 +114,11 @@ class StatusBoard:
         found += renewal_warnings(service.renewal)
         found += dict.fromkeys(str(trouble.error) for trouble in service.supervisor.trouble.values())
         return found
+
+    @staticmethod
+    def _audit_warning(audit: AuditLog) -> str:
+        lost = f", {audit.lost_total} entries were lost" if audit.lost_total else ""
+        return f"{audit.problem}; requests go on{lost}"
 
     def page(self) -> Mapping[str, Any]:
         """Return everything as plain data."""
@@ -130,6 +138,8 @@ class StatusBoard:
         }
         if self.switch is not None:
             page["switch"] = self.switch.page()
+        if self.audit is not None:
+            page["audit"] = self.audit.page()
         if self.service is None:
             return page
         page |= _service_page(self.service)

@@ -15,20 +15,35 @@ NAMES: Final = {"pause": Mode.PAUSED, "resume": Mode.OPEN, "read-only": Mode.REA
 NAME_SECONDS: Final = 1.0
 
 
-def switch_commands(switch: Switch, service: Callable[[], Service | None]) -> dict[str, Command]:
-    """Return the commands of the control socket. `service` returns the parts that a turn of the switch concerns."""
-    switch.on_change = lambda state: _apply(state, service())
-    return {name: partial(_turn, switch, service, mode) for name, mode in NAMES.items()}
+def switch_commands(
+    switch: Switch, service: Callable[[], Service | None], note: Callable[..., None]
+) -> dict[str, Command]:
+    """Return the commands of the control socket.
+
+    `service` returns the parts that a turn of the switch concerns; `note` is the audit log's.
+    """
+
+    def changed(state: SwitchState) -> None:
+        note("switch", **state.page())
+        _apply(state, service())
+
+    switch.on_change = changed
+    return {name: partial(_turn, switch, service, note, mode) for name, mode in NAMES.items()}
 
 
 async def _turn(
-    switch: Switch, service: Callable[[], Service | None], mode: Mode, arguments: Mapping[str, Any]
+    switch: Switch,
+    service: Callable[[], Service | None],
+    note: Callable[..., None],
+    mode: Mode,
+    arguments: Mapping[str, Any],
 ) -> dict[str, Any]:
     before = switch.state.mode
     await switch.turn(mode, arguments, await _who())
     parts, ended = service(), 0
     if parts is not None and mode is Mode.PAUSED and arguments.get("now") is True:
         ended = parts.carrier.cut()
+        note("cut", requests=ended, by=switch.state.by)
     return {
         **switch.page(),
         "changed": before is not mode,

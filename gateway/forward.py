@@ -355,6 +355,7 @@ def _request_head(exchange: Exchange, admission: Admission, request_id: str, rul
     meta = {
         b"request-id": request_id.encode(),
         b"caller": admission.grant.name.encode(),
+        b"connection": admission.route.name.encode(),
         b"credentials": admission.route.credentials.value.encode(),
     }
     headers = rules.request_headers(admission)

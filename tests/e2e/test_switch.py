@@ -112,6 +112,8 @@ def test_requests_under_way_finish_or_end_with_what_is_known(fresh):
         assert "paused" in replies[0].json()["errorMessages"][0]
     finally:
         turned(fresh.agent, "resume")
+        for caller in callers:
+            caller.close()
     assert fresh.ask("GET", ISSUE).status == 200
 
 

@@ -36,7 +36,11 @@ class Waiter:
 @pytest.fixture
 def jira():
     return SimpleNamespace(
-        sweeper=Sweeper(), protection=Protection(1, Clock()), tally=Tally(), report=lambda *what: None
+        sweeper=Sweeper(),
+        protection=Protection(1, Clock()),
+        tally=Tally(),
+        report=lambda *what: None,
+        audit=SimpleNamespace(request=lambda *what: None),
     )
 
 

@@ -103,6 +103,7 @@ class Bench:
         self.sweeper = Sweeper()
         self.tally = Tally()
         self.reports = []
+        self.audited = []
         self.jira = JiraSide(
             self.pool,
             self.protection,
@@ -110,6 +111,7 @@ class Bench:
             self.tally,
             lambda: self.now,
             lambda *what: self.reports.append(what),
+            SimpleNamespace(request=lambda *what: self.audited.append(what)),
         )
         self.objection = None
 
@@ -502,3 +504,41 @@ def test_the_state_is_readable():
     carriage, _ = Bench().carriage()
 
     assert repr(carriage) == "<Carriage stream=2 CARRYING owed=0 deadline=inf>"
+
+
+def test_the_audit_log_is_told_of_every_end_once_with_what_became_of_it():
+    bench = Bench(limit=1, queue=1)
+    answered, _ = bench.carriage(body=4)
+    answered.on_data(b"body")
+    answered.on_end([])
+    answer = bench.pool.calls[0].receiver
+    answer.on_response(JiraAnswer(201, [], 3))
+    answer.on_body(b"abc")
+    bench.now += 0.5
+    answer.on_end([])
+    answered.on_reset(ErrorCode.CANCEL, Progress.SENT, "")
+    cut, _ = bench.carriage()
+    cut.on_reset(ErrorCode.CANCEL, Progress.SENT, "")
+    failed, _ = bench.carriage()
+    failed.fail(ErrorCode.JIRA_TIMEOUT, Progress.SENT, "late")
+
+    assert [what[2:] for what in bench.audited] == [
+        ("answered", 201, 4, 3, 0.5),
+        ("cancel", 0, 0, 0, 0.0),
+        ("jira_timeout", 0, 0, 0, 0.0),
+    ]
+
+
+def test_what_waits_is_judged_again_and_what_is_at_jira_is_cut_only_on_request():
+    bench = Bench(limit=1)
+    at_jira, first = bench.carriage()
+    waiting, second = bench.carriage()
+    paused = Refused(ErrorCode.PAUSED, "paused")
+    at_jira.judge_again(lambda head: paused)
+    waiting.judge_again(lambda head: paused)
+    assert first.said == []
+    assert second.said == [("reset", ErrorCode.PAUSED, Progress.NOT_SENT)]
+
+    at_jira.cut("paused")
+    assert first.said == [("reset", ErrorCode.JIRA_PROTOCOL, Progress.SENT)]
+    bench.assert_nothing_is_held()

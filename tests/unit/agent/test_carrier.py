@@ -24,7 +24,9 @@ class Stream:
 def test_a_refused_stream_is_reset_counted_and_reported(tmp_path):
     reports = []
     tally = Tally()
-    jira = SimpleNamespace(tally=tally, report=lambda *what: reports.append(what))
+    audited = []
+    audit = SimpleNamespace(request=lambda *what: audited.append(what))
+    jira = SimpleNamespace(tally=tally, report=lambda *what: reports.append(what), audit=audit)
     screening = SimpleNamespace(screen=lambda head: Refused(ErrorCode.POLICY_DENIED, "no", "rule-1"))
     stream = Stream()
     head = RequestHead(b"GET", b"/x", [])
@@ -35,6 +37,7 @@ def test_a_refused_stream_is_reset_counted_and_reported(tmp_path):
 
     assert stream.resets == [(ErrorCode.POLICY_DENIED, Progress.NOT_SENT, "no")]
     assert reports == [(head, ErrorCode.POLICY_DENIED, "no", "rule-1")]
+    assert audited == [(head, "rule-1", "policy_denied")]
     assert tally.denials == 1
 
 
