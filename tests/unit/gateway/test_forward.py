@@ -80,7 +80,7 @@ def test_a_request_goes_to_an_agent_with_all_that_it_needs():
 
     assert (head.method, head.target, head.body, head.timeout_ms) == (b"GET", b"/x?a=b", NO_BODY, 2500)
     assert head.headers == [(b"Accept", b"a")]
-    assert head.meta == {b"request-id": b"r-1", b"caller": b"ci", b"credentials": b"agent"}
+    assert head.meta == {b"request-id": b"r-1", b"caller": b"ci", b"connection": b"hq", b"credentials": b"agent"}
     assert world.stream.ended
 
 
