@@ -99,7 +99,7 @@ def test_the_command_ends_with_1_when_a_check_fails(command, monkeypatch):
     code, out, err = command("doctor")
     assert code == DENIED
     assert "egress-bind" in out
-    assert err == "jira-gateway: 1 of 7 checks failed: egress-bind\n"
+    assert err == "jira-gateway: 1 of 12 checks failed: egress-bind\n"
 
 
 def test_a_private_address_is_warned_of_when_a_direct_connection_is_added(command, monkeypatch):
