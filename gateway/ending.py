@@ -69,6 +69,7 @@ class Ending:
             await asyncio.sleep(GRACE_SECONDS)
         self.api.socket.close()  # before the sockets go: from now on nobody is taken in and dropped
         self.sockets.drain()
+        self.tunnel.hold()  # agents dial again at once, and are taken by the next process
         await self._say_goodbye(max(0.5, min(GOODBYE_SECONDS, deadline - monotonic())))
         self.sockets.abort()
 

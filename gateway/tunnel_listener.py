@@ -72,6 +72,7 @@ class TunnelListener:
         self._opens = Rates()
         self.line_desk = LineDesk(software)
         self.is_draining = False
+        self.hold: Callable[[], None] = lambda: None  # lets new agents wait in the kernel, where systemd listens too
         self.canaries = CanaryWatch(registry, lambda: self.is_draining)
 
     def __repr__(self) -> str:
@@ -80,6 +81,8 @@ class TunnelListener:
     async def run(self, place: Place, tls: TunnelTls, started: Callable[[Address], None]) -> None:
         """Accept agents at `place` until cancelled; `started` gets the address that was bound."""
         server = await self._bind(place, tls)
+        if place.held is not None:
+            self.hold = lambda: server.close(close_connections=False)
         try:
             bound = Address(*server.sockets[0].getsockname()[:2])
             log.info("tunnel_listening", address=str(bound))

@@ -234,10 +234,15 @@ print(json.dumps([seen, longest[0]]))
 def test_with_the_socket_unit_a_restart_refuses_nobody(debian):
     debian.write("/etc/jira-gateway/gateway.env", GATEWAY_ENV)
     debian.must("systemctl start jira-gateway.socket && systemctl start jira-gateway")
+    debian.write("/etc/jira-agent/agent.env", AGENT_ENV)
+    enroll(debian)
+    debian.must("systemctl start jira-agent")
+    wait_status(debian, AGENT, "1 of 1 links up")
     callers = debian.popen(["python3", "-c", _CALL])
     for _ in range(2):
         time.sleep(2)
         debian.must("systemctl restart jira-gateway")
+        wait_status(debian, GATEWAY, "1 agents connected")
     seen, longest = json.loads(callers.communicate(timeout=60)[0])
     assert Counter(seen).keys() == {"401"}, Counter(seen)  # the gateway's own answer to a stranger
     assert len(seen) > 100
