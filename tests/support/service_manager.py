@@ -69,7 +69,7 @@ class ServiceManager:
                 self.messages.append(self._notify.recv(65536).decode().split("\n"))
         return self.messages
 
-    def wait_for(self, *lines: str, after: int = 0, seconds: float = 20.0) -> int:
+    def wait_for(self, *lines: str, after: int = 0, seconds: float = 40.0) -> int:
         """Wait for messages with these lines in this order; return how many had come by the last of them."""
         deadline = time.monotonic() + seconds
         while True:
