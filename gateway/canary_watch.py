@@ -23,6 +23,8 @@ log = structlog.get_logger()
 _SPREAD: Final = (0.8, 0.4)
 """Each wait is between 0.8 and 1.2 intervals, so that the links of agents that came together drift apart."""
 
+STANDSTILL_SECONDS: Final = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class CanaryTimings:
@@ -30,7 +32,7 @@ class CanaryTimings:
 
     interval: float = 5.0
     patience: float = 9.0
-    tick: float = 0.5
+    tick: float = 0.1  # what is due goes in small portions, so that requests do not wait for hundreds of canaries
 
 
 class CanaryWatch:
@@ -57,8 +59,8 @@ class CanaryWatch:
         while True:
             await asyncio.sleep(self.timings.tick)
             now = monotonic()
-            if now - seen > 3 * self.timings.tick:
-                self._forgive(now - seen)  # we stood still: answers may be waiting for us to read them
+            if now - seen > STANDSTILL_SECONDS:
+                self._forgive(now - seen)  # answers may be waiting for us to read them
             self.look(now)
             seen = now
 

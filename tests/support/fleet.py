@@ -55,19 +55,12 @@ class _Answered:
 
 
 class Fleet:
-    """`count` instances with `links` links each."""
+    """`count` instances with one link each."""
 
-    def __init__(self, folder: Path, stack: Stack, count: int, links: int = 1) -> None:
-        authority = CaDirectory(stack.folder / "gateway" / "ca").authority()
-        address = GatewayAddress("127.0.0.1", stack.tunnel_port)
+    def __init__(self, folder: Path, stack: Stack, count: int) -> None:
         dialer = Dialer(ProxyRoute(lambda _: None), "fleet")
         self._budget = Budget()
-        self._links = links
-        folder.mkdir(mode=0o700)
-        self._supervisors = [
-            self._supervisor(_identity(folder / str(number), number, authority, address), dialer)
-            for number in range(count)
-        ]
+        self._supervisors = [self._supervisor(identity, dialer) for identity in make_identities(folder, stack, count)]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._started = threading.Event()
@@ -90,10 +83,10 @@ class Fleet:
         return sum(supervisor.up > 0 for supervisor in self._supervisors)
 
     def _supervisor(self, identity: Identity, dialer: Dialer) -> Supervisor:
-        return Supervisor(LinkCount(self._links, self._links), dialer, self._make_link, lambda: identity, ())
+        return Supervisor(LinkCount(1, 1), dialer, self._make_link, lambda: identity, ())
 
     def _make_link(self, websocket: Websocket) -> Link:
-        return Link(websocket, Session(Role.AGENT, budget=self._budget, clock=monotonic), _accept)
+        return Link(websocket, Session(Role.AGENT, budget=self._budget, clock=monotonic), accept)
 
     async def _run(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
@@ -108,9 +101,18 @@ class Fleet:
                     live.link.abort()
 
 
-def _accept(stream: Stream, head: RequestHead) -> StreamReceiver:
+def accept(stream: Stream, head: RequestHead) -> StreamReceiver:
+    """Answer every request."""
     del head
     return _Answered(stream)
+
+
+def make_identities(folder: Path, stack: Stack, count: int) -> list[Identity]:
+    """Return the identities of so many instances of the agent `hq`, which the gateway has to know by name."""
+    authority = CaDirectory(stack.folder / "gateway" / "ca").authority()
+    address = GatewayAddress("127.0.0.1", stack.tunnel_port)
+    folder.mkdir(mode=0o700)
+    return [_identity(folder / str(number), number, authority, address) for number in range(count)]
 
 
 def _identity(directory: Path, number: int, authority: Authority, address: GatewayAddress) -> Identity:
