@@ -1,11 +1,13 @@
 """The administrator's switch from outside: what callers, commands and the other instance see of it."""
 
 import json
+import signal
 import time
 
 import pytest
 
 from runtime.control import call
+from runtime.identity import actor
 from tests.e2e.conftest import SERVICE
 from tests.support.callers import ask, bearer
 from tests.support.event_site import event_site
@@ -15,6 +17,7 @@ from tests.support.stack import Stack, page, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 ISSUE = "/rest/api/2/issue/OPS-1"
+ME = actor()
 SLOW = "/rest/api/2/test/sleep/2"
 
 
@@ -67,7 +70,7 @@ def test_pause_one_of_two_then_both_then_a_restart(tmp_path):
         assert b"paused by its administrator" in page(one.admin_port, "/readyz")[1]
 
         # A restart keeps it, and nobody at the gateway can undo it.
-        two.stop()
+        two.stop(signal.SIGKILL)
         two.start()
         wait_until(lambda: b"2 of 2 links up" in page(two.admin_port, "/readyz")[1], "the links are back")
         assert [get().error for _ in range(10)] == ["paused"] * 10
@@ -89,6 +92,23 @@ def test_pause_one_of_two_then_both_then_a_restart(tmp_path):
         wait_until(lambda: status(two)["switch"]["mode"] == "read-only", "time")
         assert turned(two, "resume")["by"]
         assert get("POST", "/rest/api/2/test/echo", b"{}").status == 200
+
+        # The audit log of the one that was killed has all of it, also while it runs.
+        done = two.command("audit", "verify", "--json")
+        assert done.returncode == 0, done.stdout
+        assert any("did not end in good order" in note for note in json.loads(done.stdout)["notes"])
+        entries = json.loads(two.command("audit", "list", "--last", "1000", "--json").stdout)
+        turns = [(entry["mode"], entry["by"]) for entry in entries if entry["kind"] == "switch"]
+        assert turns[:2] == [("paused", ME), ("read-only", ME)]
+        assert turns[-1] == ("open", ME)
+        carried = [entry for entry in entries if entry["kind"] == "request" and entry["outcome"] == "answered"]
+        assert {entry["caller"] for entry in carried} >= {"token-hq"}
+        assert {entry["connection"] for entry in carried if entry["caller"] == "token-hq"} == {"hq"}
+        assert {"paused", "policy_denied"} <= {entry["outcome"] for entry in entries if entry["kind"] == "request"} | {
+            entry["outcome"]
+            for entry in json.loads(one.command("audit", "list", "--last", "1000", "--json").stdout)
+            if entry["kind"] == "request"
+        }
 
 
 def test_requests_under_way_finish_or_end_with_what_is_known(fresh):
