@@ -10,6 +10,7 @@ from agent.commands.doctor import doctor
 from agent.commands.enrolment import enroll
 from agent.commands.options import EnvFile, Json, follow, group, print_json, put, read_settings
 from agent.commands.printing import status_lines
+from agent.commands.support import support_bundle
 from agent.commands.switch import pause, read_only, resume
 from runtime.exits import run_command
 from runtime.lean import import_structlog_lean
@@ -37,6 +38,7 @@ app.command()(doctor)
 app.command()(pause)
 app.command()(resume)
 app.command("read-only")(read_only)
+app.command("support-bundle")(support_bundle)
 
 
 @app.command()

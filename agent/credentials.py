@@ -7,7 +7,7 @@ no object here has a repr that tells more than the kind of credentials.
 import base64
 from enum import Enum
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretBytes, SecretStr
 
@@ -98,3 +98,16 @@ def proxy_name(secret: SecretStr) -> str:
 def revealed_code(secret: SecretStr) -> str:
     """Return the enrolment code, for the one attempt to use it."""
     return secret.get_secret_value()
+
+
+def revealed_secrets(settings: "AgentSettings") -> tuple[str, ...]:
+    """Return every secret of the settings, and the parts of the proxy's, for whoever looks for them in a text."""
+    found = [value for name in type(settings).model_fields if isinstance(value := getattr(settings, name), SecretStr)]
+    texts = [secret.get_secret_value() for secret in found]
+    if settings.proxy_url is not None:
+        parts = urlsplit(settings.proxy_url.get_secret_value())
+        texts += [unquote(part) for part in (parts.password, parts.username) if part]
+        texts += [part for part in (parts.password,) if part]
+    if settings.jira_username is not None and settings.jira_password is not None:
+        texts.append(f"{settings.jira_username}:{settings.jira_password.get_secret_value()}")
+    return tuple(texts)
