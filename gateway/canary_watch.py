@@ -94,6 +94,6 @@ class CanaryWatch:
             streams=agent_link.in_flight,
             action="the link is closed and the agent dials again; if it happens again look at the agent's log",
         )
-        agent_link.canary.sent_at = None
         self._registry.note_wedged(agent_link.identity, wedged_row(agent_link, datetime.now(UTC)))
+        agent_link.canary.sent_at = None
         agent_link.link.abort(CloseReason.WEDGED)

@@ -178,7 +178,7 @@ def test_people_see_it():
     assert (line["event"], line["log_level"], line["agent"]) == ("link_wedged", "warning", "hq/i7")
     assert 9 <= line["waited_seconds"] <= 9.5
     [row] = link_rows(world.registry)
-    assert (row["instance"], row["usable"]) == ("i7", False)
+    assert (row["instance"], row["usable"], row["streams"]) == ("i7", False, 0)
     assert row["wedged_at"] is not None
     assert world.registry.wedged_total == {"hq": 1}
 
