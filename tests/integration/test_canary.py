@@ -12,7 +12,7 @@ from tests.support.in_process import running_gateway
 from tests.support.mini_gateway import until
 
 ECHO = "/jira/hq/rest/api/2/test/echo"
-FAST = CanaryTimings(interval=0.2, patience=0.5, tick=0.05)
+FAST = CanaryTimings(interval=0.2, patience=1.5, tick=0.05)
 PATIENT = replace(FAST, patience=60.0)
 
 
