@@ -16,7 +16,7 @@ _LINKS: Final = (
         "jira_gateway_instance_links",
         "Live links of every instance whose certificate is valid.",
         "agent",
-        "instance",
+        "agent_instance",
         look="one of several instances has 0",
     ),
     counter(
@@ -32,7 +32,7 @@ _LINKS: Final = (
         "jira_gateway_link_round_trip_seconds",
         "Round trip to an instance, the least of its links.",
         "agent",
-        "instance",
+        "agent_instance",
         look="it is much longer than it was",
     ),
     counter("jira_gateway_link_received_bytes_total", "Bytes of messages from an agent.", "agent"),
@@ -129,7 +129,7 @@ _SURROUNDINGS: Final = (
         "jira_gateway_agent_certificate_expiry_timestamp_seconds",
         "Until when the newest certificate of an instance is valid.",
         "agent",
-        "instance",
+        "agent_instance",
         look="it is less than two days away and the instance has links",
     ),
     gauge(

@@ -65,12 +65,12 @@ def test_the_numbers_are_those_of_the_parts(metrics):
             'jira_gateway_agent_links{agent="hq"}': 2,
             'jira_gateway_agent_links{agent="branch"}': 1,
             'jira_gateway_agent_links{agent="away"}': 0,
-            'jira_gateway_instance_links{agent="hq",instance="i1"}': 2,
-            'jira_gateway_instance_links{agent="hq",instance="i2"}': 0,
+            'jira_gateway_instance_links{agent="hq",agent_instance="i1"}': 2,
+            'jira_gateway_instance_links{agent="hq",agent_instance="i2"}': 0,
             'jira_gateway_links_opened_total{agent="hq"}': 2,
             'jira_gateway_links_wedged_total{agent="hq"}': 1,
-            'jira_gateway_link_round_trip_seconds{agent="hq",instance="i1"}': 0.02,
-            'jira_gateway_agent_certificate_expiry_timestamp_seconds{agent="hq",instance="i2"}': SOON.timestamp(),
+            'jira_gateway_link_round_trip_seconds{agent="hq",agent_instance="i1"}': 0.02,
+            'jira_gateway_agent_certificate_expiry_timestamp_seconds{agent="hq",agent_instance="i2"}': SOON.timestamp(),
             'jira_gateway_answers_total{status="200"}': 3,
             'jira_gateway_request_duration_seconds_sum{phase="queue",way="agent"}': 1.0,
             'jira_gateway_request_duration_seconds_sum{phase="tunnel",way="agent"}': 1.5,
@@ -99,7 +99,7 @@ def test_connections_that_are_no_more_are_left_out(metrics):
 def test_instances_that_cannot_connect_are_left_out(metrics):
     found = samples(metrics.page.render())
     for instance in ("i3", "i4"):
-        assert f'jira_gateway_instance_links{{agent="hq",instance="{instance}"}}' not in found
+        assert f'jira_gateway_instance_links{{agent="hq",agent_instance="{instance}"}}' not in found
 
 
 def test_an_address_that_is_not_proven_yet_is_no_mismatch(metrics):
