@@ -77,11 +77,12 @@ lab: $(STAMP)    ## real networks in namespaces of their own: needs root and ipr
 soak: $(STAMP)   ## restarts and standstills for minutes: ten thousand requests, a hundred agents, 2,000 idle links
 	$(BIN)/python -m pytest -rs tests/soak
 
-docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors, metrics
+docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors, metrics, alerts
 	PYTHONPATH=packaging $(BIN)/python -m tests.support.settings_tables
 	$(BIN)/python -m tests.support.error_table
 	$(BIN)/python -m tests.support.permission_tables
 	$(BIN)/python -m tests.support.metric_tables
+	$(BIN)/python -m tests.support.alert_table
 
 clean:           ## remove what the other commands made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/e2e/clients/node_modules

@@ -90,6 +90,11 @@ _JIRA: Final = (
         look="it grows: requests go on without a trace",
     ),
     gauge("jira_agent_audit_ok", "Whether the audit log can be written.", look="it is 0: usually the disk is full"),
+    gauge("jira_agent_audit_ok", "Whether the audit log can be written.", look="it is 0: the disk is full or broken"),
+    counter("jira_agent_audit_written_total", "Entries of the audit log."),
+    counter(
+        "jira_agent_audit_lost_total", "Entries that could not be written.", look="it grows: requests went on without"
+    ),
     gauge(
         "jira_agent_policy_reload_ok",
         "Whether the last reload succeeded.",

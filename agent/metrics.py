@@ -56,6 +56,10 @@ class AgentMetrics:
             sheet.put("jira_agent_audit_entries_total", board.audit.written_total)
             sheet.put("jira_agent_audit_lost_total", board.audit.lost_total)
             sheet.put("jira_agent_audit_ok", board.audit.problem is None)
+        if board.audit is not None:
+            sheet.put("jira_agent_audit_ok", board.audit.problem is None)
+            sheet.put("jira_agent_audit_written_total", board.audit.written_total)
+            sheet.put("jira_agent_audit_lost_total", board.audit.lost_total)
         put_links(sheet, service)
         put_requests(sheet, self.tally, self.protection)
         sheet.put("jira_agent_jira_up", service is not None and service.probe.finding.info is not None)

@@ -26,7 +26,7 @@ DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 FACTS = PROJECT / "docs" / "facts.md"
 PROGRAMS = {"jira-agent": agent_app, "jira-gateway": gateway_app, "jira-certs": certs_app}
 COMMANDS = {name: typer.main.get_command(app) for name, app in PROGRAMS.items()}
-FOLDERS = "agent|bench|certs|docs|examples|gateway|http1|jira_api|packaging|requirements|runtime|tests|tunnel"
+FOLDERS = "agent|bench|certs|docs|examples|gateway|http1|jira_api|ops|packaging|requirements|runtime|tests|tunnel"
 SOURCES = sorted(
     path
     for path in (

@@ -79,6 +79,7 @@ def test_links_requests_and_jira(metrics):
     metrics.tally.answered()
     metrics.tally.reset(ErrorCode.POLICY_DENIED)
     metrics.board.reload_problem = "bad"
+    metrics.board.audit = SimpleNamespace(problem="no room", written_total=7, lost_total=2)
     found = samples(metrics.page.render())
     assert (
         found.items()
@@ -96,6 +97,9 @@ def test_links_requests_and_jira(metrics):
             'jira_agent_requests_total{outcome="answered"}': 1,
             "jira_agent_policy_denials_total": 1,
             "jira_agent_policy_reload_ok": 0,
+            "jira_agent_audit_ok": 0,
+            "jira_agent_audit_written_total": 7,
+            "jira_agent_audit_lost_total": 2,
             "jira_agent_jira_up": 1,
             "jira_agent_jira_unavailable": 0,
         }.items()
