@@ -73,6 +73,14 @@ def status(*, env_file: EnvFile = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def healthcheck(*, env_file: EnvFile = None) -> None:
+    """Exit with 0 when the agent on JIRA_AGENT_ADMIN_LISTEN lives, else with 69; for container runtimes."""
+    from runtime.healthcheck import ask_health  # noqa: PLC0415 - only here
+
+    ask_health(read_settings(env_file).admin_listen)
+
+
+@app.command()
 def version(*, as_json: Json = False) -> None:
     """Print the version."""
     from runtime.version import release  # noqa: PLC0415 - only here

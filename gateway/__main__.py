@@ -53,6 +53,16 @@ def run(*, env_file: EnvFile = None) -> int:
 
 
 @app.command()
+def healthcheck(*, env_file: EnvFile = None) -> None:
+    """Exit with 0 when the gateway on JIRA_GATEWAY_ADMIN_LISTEN lives, else with 69; for container runtimes."""
+    from gateway.settings import GatewaySettings  # noqa: PLC0415 - see gateway.commands
+    from runtime.configuration import load  # noqa: PLC0415 - the same
+    from runtime.healthcheck import ask_health  # noqa: PLC0415 - the same
+
+    ask_health(load(GatewaySettings, env_file=env_file).admin_listen)
+
+
+@app.command()
 def version(*, as_json: Json = False) -> None:
     """Print the version."""
     if as_json:
