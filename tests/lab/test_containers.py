@@ -168,7 +168,10 @@ def test_locked_down_containers_enroll_serve_restart_and_drain(docker, tmp_path)
 
 
 def answered(url, token):
-    return ask(f"{url}/jira/hq", "GET", "/rest/api/2/myself", None, [bearer(token)]).status
+    try:
+        return ask(f"{url}/jira/hq", "GET", "/rest/api/2/myself", None, [bearer(token)]).status
+    except OSError:
+        return 0
 
 
 def test_an_unhealthy_program_is_told_and_a_wrong_setting_ends_with_78(docker):
