@@ -25,6 +25,7 @@ from gateway.local_relay import LocalRelay
 from gateway.outcomes import OutcomeLog
 from gateway.rates import Rates
 from gateway.registry import Registry
+from gateway.trusted_proxies import TrustedProxies
 from http1.errors import RequestRejected
 from http1.exchange import Exchange, ExchangeReceiver
 from http1.messages import Headers, RequestHead
@@ -78,6 +79,7 @@ class FrontDoor:
         self.is_draining = False
         self.local: LocalRelay | None = None  # who serves LOCAL_PREFIX; None: nothing is there
         self.hooks: HookDoor | None = None  # who takes webhooks; None: nothing is there
+        self.proxies = TrustedProxies(())  # whose X-Forwarded-For is believed
 
     def __repr__(self) -> str:
         return f"<FrontDoor {self._entrance.directory!r} draining={self.is_draining}>"
@@ -94,6 +96,8 @@ class FrontDoor:
     def begin(self, exchange: Exchange) -> ExchangeReceiver | None:
         """Admit the request and send it on its way, or answer why not."""
         request_id = self._ids.next()
+        if self.proxies:
+            exchange.peer = self.proxies.caller(exchange.peer, exchange.request.headers)
         try:
             request, domain = exchange.request, self._entrance.domain
             if self.local is not None and is_local(request, domain, LOCAL_PREFIX):
