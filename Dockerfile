@@ -30,7 +30,7 @@ RUN python3 -m venv --without-pip /opt/jira-gateway \
  && tools/bin/python -m pip --python /opt/jira-gateway/bin/python install --quiet --no-compile --only-binary :all: --require-hashes -r requirements/gateway.lock \
  && tools/bin/python -m pip --python /opt/jira-gateway/bin/python install --quiet --no-compile --no-deps wheel/*.whl \
  && rm -rf /opt/jira-gateway/lib/python3*/site-packages/agent /opt/jira-gateway/bin/jira-agent \
- && /opt/jira-gateway/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/jira-gateway/lib \
+ && PYTHONHASHSEED=0 /opt/jira-gateway/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/jira-gateway/lib \
  && install -d -m 0700 /build/state/jira-gateway
 
 FROM build AS build-agent
@@ -39,7 +39,7 @@ RUN python3 -m venv --without-pip /opt/jira-agent \
  && tools/bin/python -m pip --python /opt/jira-agent/bin/python install --quiet --no-compile --only-binary :all: --require-hashes -r requirements/agent.lock \
  && tools/bin/python -m pip --python /opt/jira-agent/bin/python install --quiet --no-compile --no-deps wheel/*.whl \
  && rm -rf /opt/jira-agent/lib/python3*/site-packages/gateway /opt/jira-agent/bin/jira-gateway /opt/jira-agent/bin/jira-certs \
- && /opt/jira-agent/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/jira-agent/lib \
+ && PYTHONHASHSEED=0 /opt/jira-agent/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/jira-agent/lib \
  && install -d -m 0700 /build/state/jira-agent
 
 FROM ${PYTHON_IMAGE} AS agent

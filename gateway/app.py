@@ -48,6 +48,7 @@ from gateway.store import Store, StoreError, open_store
 from gateway.store.engine import database_path
 from gateway.store.event_store import EventStore, open_event_store
 from gateway.store.migrate import migrate_apart
+from gateway.trusted_proxies import TrustedProxies
 from gateway.tunnel_listener import TunnelListener
 from http1.limits import OpenSockets
 from http1.sweep import Sweeper
@@ -116,6 +117,7 @@ class Gateway:
         self.tunnel = TunnelListener(
             self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
         )
+        self.tunnel.proxies = TrustedProxies(settings.trusted_proxies)
         self.api = ApiListener(settings, self._places[API_LISTEN], self.sweeper, self.sockets)
         self.local = LocalRelay(str(settings.state_dir / SOCKET_NAME), self.sweeper, self.outcomes)
         self.door: FrontDoor | None = None
@@ -232,6 +234,7 @@ class Gateway:
             direct=self.direct,
         )
         self.door.local = self.local
+        self.door.proxies = self.tunnel.proxies
         self.events = self._open_events(settings.derived_public_url(bound))
         self.door.hooks = self.events.door
         self.console.events = self.metrics.events = self.events

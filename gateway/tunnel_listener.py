@@ -11,10 +11,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import monotonic
+from typing import Any
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from certs.certificates import AgentCertificate, read_peer, serial_hex
@@ -24,10 +26,12 @@ from certs.tls import TunnelTls
 from gateway.agent_streams import AgentStreams
 from gateway.canary_watch import CanaryWatch
 from gateway.directory import Directory
+from gateway.doorway import Doorway
 from gateway.enrollment import ENROLL_PATH, EnrollmentDesk
 from gateway.line_desk import LineDesk
 from gateway.rates import Rates
 from gateway.registry import AgentLink, Registry
+from gateway.trusted_proxies import TrustedProxies
 from runtime.address import Address
 from runtime.configuration import cannot_bind
 from runtime.listening import Place
@@ -71,6 +75,7 @@ class TunnelListener:
         self.on_link: Callable[[AgentLink], None] = lambda _: None  # hears of every new link
         self._opens = Rates()
         self.line_desk = LineDesk(software)
+        self.proxies = TrustedProxies(())  # whose PROXY header is believed
         self.is_draining = False
         self.hold: Callable[[], None] = lambda: None  # lets new agents wait in the kernel, where systemd listens too
         self.canaries = CanaryWatch(registry, lambda: self.is_draining)
@@ -80,16 +85,17 @@ class TunnelListener:
 
     async def run(self, place: Place, tls: TunnelTls, started: Callable[[Address], None]) -> None:
         """Accept agents at `place` until cancelled; `started` gets the address that was bound."""
-        server = await self._bind(place, tls)
-        if place.held is not None:
-            self.hold = lambda: server.close(close_connections=False)
-        try:
-            bound = Address(*server.sockets[0].getsockname()[:2])
-            log.info("tunnel_listening", address=str(bound))
-            started(bound)
-            await asyncio.Event().wait()  # no deadline: this is the listener's whole life
-        finally:
-            await self._close(server)
+        async with asyncio.TaskGroup() as arriving:
+            server = await self._bind(place, tls, Doorway(self.proxies, lambda: tls.context, arriving.create_task))
+            if place.held is not None:
+                self.hold = lambda: server.close(close_connections=False)
+            try:
+                bound = Address(*server.sockets[0].getsockname()[:2])
+                log.info("tunnel_listening", address=str(bound))
+                started(bound)
+                await asyncio.Event().wait()  # no deadline: this is the listener's whole life
+            finally:
+                await self._close(server)
 
     def use(self, directory: Directory, denied: DenyList) -> None:
         """Decide by this directory from now on, and drop the links of what was revoked or has expired meanwhile."""
@@ -104,13 +110,17 @@ class TunnelListener:
                 agent_link.link.abort()
         self.line_desk.drop(lambda certificate: certificate.not_after <= now or self._is_revoked(certificate))
 
-    async def _bind(self, place: Place, tls: TunnelTls) -> Server:
+    async def _bind(self, place: Place, tls: TunnelTls, doorway: Doorway) -> Server:
+        def arrive(protocol: ServerProtocol, server: Server, **options: Any) -> ServerConnection:
+            return _Arrival(doorway, protocol, server, **options)
+
+        proxied: dict[str, Any] = {"create_connection": arrive} if self.proxies else {"ssl": tls.context}
         try:
             return await serve(
                 self._serve,
                 **place.options(),
                 backlog=BACKLOG,
-                ssl=tls.context,
+                **proxied,
                 process_request=self._process_request,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 open_timeout=OPEN_SECONDS,
@@ -198,6 +208,24 @@ class TunnelListener:
         return recorded or self._denied.denies(certificate)
 
 
+class _Arrival(ServerConnection):
+    """An agent's socket that comes through a load balancer (gateway.doorway.Admitted)."""
+
+    def __init__(self, doorway: Doorway, protocol: ServerProtocol, server: Server, **options: Any) -> None:
+        super().__init__(protocol, server, **options)
+        self._doorway = doorway
+        self.caller = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send it through the doorway first."""
+        self._doorway.enter(transport, self)
+
+    def admit(self, transport: asyncio.Transport, caller: str) -> None:
+        """Begin to serve the agent that the load balancer has named."""
+        self.caller = caller
+        super().connection_made(transport)
+
+
 def _try_later(websocket: ServerConnection, seconds: int) -> Response:
     response = websocket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try_later\n")
     response.headers["Retry-After"] = str(seconds)
@@ -218,5 +246,7 @@ def _certificate(websocket: ServerConnection) -> AgentCertificate | None:
 
 
 def _peer(websocket: ServerConnection) -> str:
+    if isinstance(websocket, _Arrival):
+        return websocket.caller
     address = websocket.remote_address
     return str(address[0]) if address else ""

@@ -55,7 +55,7 @@ class ServerProtocol(asyncio.Protocol):
         self._sockets = sockets if sockets is not None else OpenSockets()
         self._loop = asyncio.get_running_loop()
         self._parser = RequestParser(self, limits.request)
-        self.peer = ""
+        self.peer = ""  # set before connection_made where the socket's own peer only speaks for somebody
         self._phase = Phase.SERVING
         self._exchange: Exchange | None = None  # until its request is complete and its answer is over
         self._receiver: ExchangeReceiver | None = None  # until the answer is over
@@ -77,7 +77,7 @@ class ServerProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._outbox = Outbox(self._loop, self._transport)
         peer = transport.get_extra_info("peername")
-        self.peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.peer = self.peer or (str(peer[0]) if isinstance(peer, tuple) else "")
         if not self._sockets.admit(self, self._limits):
             self._phase = Phase.CLOSING
             self._transport.abort()

@@ -76,9 +76,11 @@ def drop_newcomers(descriptor: int) -> None:
 class Listener:
     """A listening socket and its TLS: `bind`, then `run`."""
 
-    def __init__(self, place: Place, tls: ServerTls | None, backlog: int) -> None:
+    def __init__(self, place: Place, tls: ServerTls | None, backlog: int, *, handshakes: bool = True) -> None:
+        """With `handshakes` false the protocols of the sockets do the TLS: something else comes before it."""
         self.place = place
         self._tls = tls
+        self._handshakes = tls if handshakes else None
         self._backlog = backlog
         self._protocol: Callable[[], asyncio.BaseProtocol] | None = None
         self._server: asyncio.Server | None = None
@@ -144,7 +146,7 @@ class Listener:
             await self._server.start_serving()
 
     async def _make_server(self, protocol: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
-        tls = self._tls
+        tls = self._handshakes
         try:
             return await asyncio.get_running_loop().create_server(
                 protocol,

@@ -62,8 +62,10 @@ class Relayed:
 class Relay:
     """Listens on a loopback port and connects everything that comes to `target_port`."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, greeting: bytes = b"") -> None:
+        """`greeting` is sent to the target before anything else, as load balancers do (PROXY protocol)."""
         self.target_port = target_port
+        self._greeting = greeting
         self.connections: list[Relayed] = []
         self.is_refusing = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -107,6 +109,7 @@ class Relay:
                 if self.is_refusing:
                     raise ConnectionRefusedError
                 far = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+                far.sendall(self._greeting)
             except OSError:
                 near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 near.close()
