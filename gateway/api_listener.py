@@ -25,9 +25,9 @@ class ApiListener:
 
     def __init__(self, settings: GatewaySettings, place: Place, sweeper: Sweeper, sockets: OpenSockets) -> None:
         """Load the certificate; raises `ConfigurationError`."""
-        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self._tls = _tls(settings)
-        self.socket = Listener(place, self._tls, BACKLOG, handshakes=not self._proxies)
+        self.socket = Listener(place, self._tls, BACKLOG, handshakes=not self.proxies)
         self._limits = Limits(request=RequestLimits(body_bytes=settings.max_body_bytes))
         self._sweeper = sweeper
         self._sockets = sockets
@@ -44,7 +44,7 @@ class ApiListener:
                 raise RuntimeError("a caller was accepted before the front door was there")
             return _Caller(serving, self._limits, self._sweeper, self._sockets)
 
-        if not self._proxies:
+        if not self.proxies:
             return await self.socket.bind(protocol)
         return await self.socket.bind(lambda: _Arrival(self._doorway(), protocol()))
 
@@ -55,7 +55,7 @@ class ApiListener:
 
     def _doorway(self) -> Doorway:
         return Doorway(
-            self._proxies, lambda: None if self._tls is None else self._tls.context, self._arriving.create_task
+            self.proxies, lambda: None if self._tls is None else self._tls.context, self._arriving.create_task
         )
 
 

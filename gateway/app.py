@@ -48,7 +48,6 @@ from gateway.store import Store, StoreError, open_store
 from gateway.store.engine import database_path
 from gateway.store.event_store import EventStore, open_event_store
 from gateway.store.migrate import migrate_apart
-from gateway.trusted_proxies import TrustedProxies
 from gateway.tunnel_listener import TunnelListener
 from http1.limits import OpenSockets
 from http1.sweep import Sweeper
@@ -113,16 +112,12 @@ class Gateway:
         self._places = places or find_places(settings, ())
         self._reporter = Reporter.of_this_process()
         self._silent = set(LISTENERS)  # those that are not up yet
-        desk = EnrollmentDesk(stored.store, authority)
-        self.tunnel = TunnelListener(
-            self.registry, self.budget, desk, directory, self._denied, self.software, self.streams
-        )
-        self.tunnel.proxies = TrustedProxies(settings.trusted_proxies)
+        self.directory = directory
+        self.tunnel = self._make_tunnel()
         self.api = ApiListener(settings, self._places[API_LISTEN], self.sweeper, self.sockets)
         self.local = LocalRelay(str(settings.state_dir / SOCKET_NAME), self.sweeper, self.outcomes)
         self.door: FrontDoor | None = None
         self.events: EventService | None = None
-        self.directory = directory
         self.metrics = self._measure()
         self.console = self._furnish_console()
 
@@ -202,6 +197,12 @@ class Gateway:
             self._stored.authority.certificate_files | api,
         )
 
+    def _make_tunnel(self) -> TunnelListener:
+        desk = EnrollmentDesk(self._stored.store, self._stored.authority)
+        return TunnelListener(
+            self.registry, self.budget, desk, self.directory, self._denied, self.software, self.streams
+        )
+
     def _furnish_console(self) -> Console:
         console = Console(
             self.registry,
@@ -234,7 +235,7 @@ class Gateway:
             direct=self.direct,
         )
         self.door.local = self.local
-        self.door.proxies = self.tunnel.proxies
+        self.tunnel.proxies = self.door.proxies = self.api.proxies
         self.events = self._open_events(settings.derived_public_url(bound))
         self.door.hooks = self.events.door
         self.console.events = self.metrics.events = self.events

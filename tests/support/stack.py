@@ -24,7 +24,7 @@ from random import Random
 from typing import Any, Self
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_SECONDS = 20.0
+START_SECONDS = 45.0
 STOP_SECONDS = 15.0
 _PORTS = range(20_000, 30_000)  # below the system's ephemeral range, so that no client socket takes one meanwhile
 _random = Random(os.getpid())

@@ -14,8 +14,10 @@ import pytest
 import typer.main
 
 from agent.__main__ import app as agent_app
+from agent.settings import AgentSettings
 from certs.__main__ import app as certs_app
 from gateway.__main__ import app as gateway_app
+from gateway.settings import GatewaySettings
 from tests.support import error_table, metric_tables
 from tests.support.demo_jira import VARIABLES
 from tests.support.settings_tables import DOCUMENT, variables, with_tables
@@ -192,15 +194,13 @@ def test_the_metric_tables_are_current():
     assert read(document) == metric_tables.with_tables(read(document)), "run make docs"
 
 
-def test_settings_said_to_have_no_effect_are_read_by_nothing():
-    section = read(DOCUMENT).partition("### Settings without effect yet\n")[2].partition("\n\nOnly ")[0]
-    named = re.findall(r"JIRA_(AGENT|GATEWAY)_([A-Z_]+)", section)
-    assert named
-    for program, setting in named:
-        reads = re.compile(rf"\bsettings\.{setting.lower()}\b")
-        sources = [path for path in (PROJECT / program.lower()).rglob("*.py") if path.name != "settings.py"]
-        reading = [name_of(path) for path in sources if reads.search(read(path))]
-        assert not reading, f"{reading} read JIRA_{program}_{setting}: take it off the list in {name_of(DOCUMENT)}"
+@pytest.mark.parametrize("settings", [AgentSettings, GatewaySettings])
+def test_every_setting_has_an_effect(settings):
+    folder = PROJECT / settings.__module__.partition(".")[0]
+    text = "".join(read(path) for path in folder.rglob("*.py") if path.name != "settings.py")
+    unread = [name for name in settings.model_fields if not re.search(rf"settings\.{name}\b", text)]
+    judged = {name for name in unread if f"self.{name}" in read(folder / "settings.py")}  # it decides what may be set
+    assert set(unread) == judged
 
 
 def test_the_error_table_of_the_contract_is_current():
