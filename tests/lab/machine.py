@@ -30,7 +30,7 @@ PACKAGES = "systemd,systemd-sysv,dbus,python3,iproute2,ca-certificates,procps"
 BOOT_SECONDS = 40.0
 POWEROFF_SECONDS = 30.0
 RUN_SECONDS = 60.0
-_TOOLS = ("systemd-nspawn", "nsenter", "unshare", "mount")
+_TOOLS = ("systemd-nspawn", "nsenter", "unshare", "mount", "setpriv")
 _NAMESPACES = ["-m", "-u", "-i", "-n", "-p", "-C", "--"]
 _ENVIRONMENT = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/root", "LANG=C.UTF-8"]
 _numbers = itertools.count(1)
@@ -189,7 +189,21 @@ def machine(
 def _start(name: str, root: Path, group: Path, arguments: Sequence[str], console: object) -> "subprocess.Popen[bytes]":
     fixed = ["--boot", "-D", str(root), "--register=no", "--keep-unit", "--console=read-only", f"--machine={name}"]
     return subprocess.Popen(
-        ["unshare", "--mount", "bash", "-c", _BOOT, "boot", str(group), *fixed, *arguments],
+        # When the test is killed, nspawn is told to end, and ends its machine in good order.
+        [
+            "setpriv",
+            "--pdeathsig",
+            "TERM",
+            "unshare",
+            "--mount",
+            "bash",
+            "-c",
+            _BOOT,
+            "boot",
+            str(group),
+            *fixed,
+            *arguments,
+        ],
         stdin=subprocess.DEVNULL,
         stdout=console,
         stderr=console,
