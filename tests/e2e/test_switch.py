@@ -14,7 +14,7 @@ from tests.support.event_site import event_site
 from tests.support.fake_jira import JiraProcess
 from tests.support.stack import Stack, page, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 ISSUE = "/rest/api/2/issue/OPS-1"
 ME = actor()
