@@ -8,11 +8,13 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final, NamedTuple
 
 MAX_PATH: Final = 1024
 MAX_NAME: Final = 128
+_SEEN: Final = MAX_NAME + 1  # of a name, to know whether it is longer
 _FIXED_BYTES: Final = 480  # of memory and of the line, beside what others chose
 _SECRET_PARTS: Final = re.compile(rb"[?;#]")
 
@@ -41,11 +43,14 @@ class RequestEntry(NamedTuple):
 
     def body(self) -> str:
         """Return the entry."""
-        path = _SECRET_PARTS.split(self.target[: MAX_PATH + 1], maxsplit=1)[0]
+        path = self.target[: MAX_PATH + 1]
+        secret = _SECRET_PARTS.search(path)
+        path = path if secret is None else path[: secret.start()]
         return (
-            f'"at":"{moment(self.at)}","kind":"request","caller":{_name(self.caller)},"id":{_name(self.request_id)},'
-            f'"connection":{_name(self.connection)},"method":{_name(self.method)},"path":{_text(path, MAX_PATH)},'
-            f'"rule":{"null" if self.rule is None else quoted(self.rule[:MAX_NAME])},"outcome":{quoted(self.outcome)},'
+            f'"at":"{moment(self.at)}","kind":"request","caller":{_name(self.caller[:_SEEN])},'
+            f'"id":{_text(self.request_id, MAX_NAME)},"connection":{_name(self.connection[:_SEEN])},'
+            f'"method":{_name(self.method[:_SEEN])},"path":{_text(path, MAX_PATH)},'
+            f'"rule":{"null" if self.rule is None else _word(self.rule[:MAX_NAME])},"outcome":{_word(self.outcome)},'
             f'"status":{self.status or "null"},"received":{self.received},"answered":{self.answered},'
             f'"ms":{self.seconds * 1000:.1f}'
         )
@@ -88,8 +93,12 @@ def _second(whole: int) -> str:
     return _last_second[1]
 
 
+@lru_cache(1024)  # the same few again and again
 def _name(value: bytes) -> str:
     return _text(value, MAX_NAME)
+
+
+_word = lru_cache(1024)(quoted)
 
 
 def _text(value: bytes, longest: int) -> str:

@@ -7,10 +7,9 @@ bound; what is beyond is counted, and said in the log as a `gap` as soon as it c
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time  # noqa: TID251 - the default of an injected clock: asked for every request
 from typing import Any, Final, Protocol
 
 import structlog
@@ -37,11 +36,6 @@ NOTES_BYTES: Final = 1 << 20
 """Beyond the bound, for what is no request: a switch that is turned must not be what is missing."""
 
 
-def wall_clock() -> float:
-    """Return seconds since 1970."""
-    return datetime.now(UTC).timestamp()
-
-
 class RequestAudit(Protocol):
     """What the request path knows of an audit log."""
 
@@ -61,7 +55,7 @@ class RequestAudit(Protocol):
 class AuditLog:
     """One log in `directory`: `open` it, `run` it, `close` it."""
 
-    def __init__(self, directory: Path, max_bytes: int, clock: Callable[[], float] = wall_clock) -> None:
+    def __init__(self, directory: Path, max_bytes: int, clock: Callable[[], float] = time) -> None:
         """`clock`: seconds since 1970."""
         self._directory = directory
         self._file = AuditFile(directory, max_bytes, clock)
