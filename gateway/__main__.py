@@ -5,7 +5,7 @@ Keep this file's imports light: `version` and `--help` answer in a fifth of a se
 
 import sys
 
-from gateway.commands import agents, audit, connections, doctor, safekeeping, tokens, triggers
+from gateway.commands import agents, alerts, audit, connections, doctor, safekeeping, tokens, triggers
 from gateway.commands.options import EnvFile, Json, group
 from gateway.commands.printing import print_json, put
 from runtime.exits import run_command
@@ -32,6 +32,7 @@ app.add_typer(agents.app, name="agents")
 app.add_typer(connections.app, name="connections")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(triggers.app, name="triggers")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.command()(doctor.doctor)
 app.command()(safekeeping.backup)

@@ -8,7 +8,8 @@ paths and addresses are strangers' text, and escaped. What fields mean: docs/ope
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from json.encoder import encode_basestring_ascii as quoted
 from time import perf_counter
 from typing import Final, Protocol
@@ -16,9 +17,11 @@ from typing import Final, Protocol
 from gateway.admission import Admission
 from gateway.errors import Problem
 from gateway.registry import AgentLink, Way
+from gateway.settings import GatewaySettings
 from gateway.trace_context import TraceParent, read_traceparent
 from http1.exchange import Exchange
 from http1.messages import RequestHead
+from runtime.logs import LEVELS, LineSink
 from runtime.terminal import printable
 
 MAX_PATH_SHOWN: Final = 200
@@ -144,6 +147,14 @@ class AccessLog:
             self._begin = f'{self._prefix}{{"timestamp":"{moment}Z","level":"info","event":"request",'
             self._begin_until = now + _MILLISECOND
         return self._begin
+
+
+def open_access_log(settings: GatewaySettings, lines: LineSink) -> AccessLog | None:
+    """Return the access log of a gateway, None where it is off."""
+    if not settings.access_log or LEVELS[settings.log_level] > LEVELS["info"]:
+        return None
+    prefix = lines.form.prefix("info")
+    return AccessLog(lines.write, partial(datetime.now, UTC), for_people=not lines.form.as_json, prefix=prefix)
 
 
 def cut(path: str) -> str:

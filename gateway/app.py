@@ -20,8 +20,10 @@ import structlog
 from certs.errors import CertsError
 from certs.expiry import CertificateFile
 from certs.tls import TunnelTls
-from gateway.access_log import AccessLog
+from gateway.access_log import open_access_log
 from gateway.agent_streams import AgentStreams
+from gateway.alerts.facts import Sources
+from gateway.alerts.service import AlertService, open_alerts
 from gateway.api_listener import ApiListener
 from gateway.audit_heads import log_audit_heads
 from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
@@ -241,10 +243,19 @@ class Gateway:
         self.console.events = self.metrics.events = self.events
         self.metrics.room = self.door.kept_room
         tasks.create_task(self.events.run())
+        self.console.alerts = self.metrics.alerts = self._open_alerts(settings.derived_public_url(bound))
+        if self.console.alerts is not None:
+            tasks.create_task(self.console.alerts.run())
         tasks.create_task(self.local.run())
         tasks.create_task(self.api.run())
         self._listens("api")
         log.info("api_listening", address=str(bound), public_url=settings.derived_public_url(bound))
+
+    def _open_alerts(self, public_url: str) -> AlertService | None:
+        sources = Sources(
+            self.registry, lambda: self.directory, self.metrics.certificates, self.outcomes, self._stored.events
+        )
+        return open_alerts(self._settings, sources, self._dialer, self.sweeper, public_url, self.software)
 
     def _open_events(self, public_url: str) -> EventService:
         stored = self._stored
@@ -373,7 +384,7 @@ async def _serve(settings: GatewaySettings, places: Mapping[str, Place], lines: 
             authority.create_if_absent(now)
             directory = await read_directory(store, key)
             gateway = Gateway(settings, Stored(store, events, key, authority), directory, places)
-            gateway.outcomes.access = _access_log(settings, lines)
+            gateway.outcomes.access = open_access_log(settings, lines)
         except (CertsError, SealingError, StoreError) as error:
             raise CommandFailed(str(error), CONFIGURATION) from None
         except OSError as error:
@@ -381,11 +392,3 @@ async def _serve(settings: GatewaySettings, places: Mapping[str, Place], lines: 
                 f"{error.filename}: {error.strerror}; check its owner and mode", CONFIGURATION
             ) from None
         await gateway.run()
-
-
-def _access_log(settings: GatewaySettings, lines: logs.LineSink) -> AccessLog | None:
-    if not settings.access_log or logs.LEVELS[settings.log_level] > logs.LEVELS["info"]:
-        return None
-    return AccessLog(
-        lines.write, partial(datetime.now, UTC), for_people=not lines.form.as_json, prefix=lines.form.prefix("info")
-    )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.alerts.service import AlertService, list_command, test_command
 from gateway.direct_links import DirectConnections
 from gateway.directory import Directory
 from gateway.egress_proof import EgressProof
@@ -24,7 +25,10 @@ from runtime.exits import CommandFailed
 
 @dataclass(slots=True, eq=False)
 class Console:
-    """The parts that pages and commands read. `events` is None before the front door is open."""
+    """The parts that pages and commands read.
+
+    `events` is None before the front door is open, `alerts` when they are off.
+    """
 
     registry: Registry
     outcomes: OutcomeLog
@@ -34,6 +38,7 @@ class Console:
     software: str
     metrics: Callable[[], str]
     events: EventService | None = None
+    alerts: AlertService | None = None
     not_ready: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -62,6 +67,8 @@ class Console:
             "links": self._links,
             "test-connection": self._test_connection,
             "permissions": lambda words: permissions_command(words, self.directory(), self.registry, self.direct.pick),
+            "alerts": lambda _: list_command(self.alerts),
+            "alerts-test": lambda _: test_command(self.alerts),
             "explain": lambda words: explain_command(words, self.outcomes.recent),
         }
         return named | ({} if self.events is None else self.events.commands())
@@ -72,6 +79,7 @@ class Console:
             "direct": self.direct.rows(),
             "egress": self.egress_proof.page(),
             "events": None if self.events is None else self.events.page(),
+            "alerts": None if self.alerts is None else self.alerts.page(),
         }
 
     async def _links(self, _: dict[str, Any]) -> dict[str, Any]:

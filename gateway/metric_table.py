@@ -187,12 +187,20 @@ _EVENTS: Final = (
     gauge("jira_gateway_event_readers", "Readers of events."),
 )
 
+_ALERTS: Final = (
+    gauge("jira_gateway_alerts_open", "Open alerts by kind, when `JIRA_GATEWAY_ALERT_URL` is set.", "kind"),
+    gauge("jira_gateway_alerts_waiting", "Notices that nobody has taken yet.", look="it stays above 0"),
+    counter("jira_gateway_alerts_sent_total", "Notices that were taken."),
+    counter("jira_gateway_alert_failures_total", "Attempts to post one that failed.", look="it grows"),
+)
+
 TABLE: Final[Table] = (
     *_LINKS,
     *_REQUESTS,
     *_DIRECT,
     *_SURROUNDINGS,
     *_EVENTS,
+    *_ALERTS,
     *program_rows(PREFIX),
 )
 EVERYTHING: Final[Table] = (*TABLE, *PROCESS)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from certs.expiry import CertificateFile
+from gateway.alerts.service import AlertService
 from gateway.direct_links import DirectLink
 from gateway.directory import Directory
 from gateway.egress_proof import EgressProof
@@ -44,6 +45,7 @@ class GatewayMetrics:
     is_ready: Callable[[], bool] = lambda: False
     room: KeptRoom | None = None
     events: EventService | None = None
+    alerts: AlertService | None = None
     lag: LoopLag = field(default_factory=LoopLag)
     page: MetricsPage = field(init=False)
 
@@ -68,6 +70,8 @@ class GatewayMetrics:
         sheet.put("jira_gateway_egress_mismatch", is_mismatch)
         if self.events is not None:
             put_events(sheet, self.events)
+        if self.alerts is not None:
+            put_alerts(sheet, self.alerts)
 
     def _put_requests(self, sheet: Sheet) -> None:
         outcomes, sockets, budget = self.outcomes, self.sockets, self.budget
@@ -84,6 +88,14 @@ class GatewayMetrics:
         if self.room is not None:
             sheet.put("jira_gateway_kept_body_bytes", self.room.used)
             sheet.put("jira_gateway_kept_body_limit_bytes", self.room.total)
+
+
+def put_alerts(sheet: Sheet, alerts: AlertService) -> None:
+    """Put what is about alerts, when they are on."""
+    sheet.put_each("jira_gateway_alerts_open", Counter(alert.kind.value for alert in alerts.book.alerts()))
+    sheet.put("jira_gateway_alerts_waiting", alerts.sender.waiting)
+    sheet.put("jira_gateway_alerts_sent_total", alerts.sender.sent)
+    sheet.put("jira_gateway_alert_failures_total", alerts.sender.failed)
 
 
 def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datetime) -> None:

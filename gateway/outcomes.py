@@ -11,12 +11,14 @@ import structlog
 
 from gateway.access_log import MAX_PATH_SHOWN, AccessLog, Visit, shown_path
 from gateway.addressing import by_path
-from gateway.errors import INTERNAL, Problem
+from gateway.errors import INTERNAL, JIRA_LOGIN_REJECTED, Problem
 from gateway.explain import RecentAnswers, Remembered, from_jira, is_worth_remembering
 from gateway.forward import Forward
+from gateway.store import Credentials
 from gateway.timings import Timings
 from http1.exchange import Exchange
 from http1.messages import RequestHead
+from jira_api.logins import BY_SLUG
 from tunnel.heads import ResponseHead
 
 log = structlog.get_logger()
@@ -40,6 +42,7 @@ class OutcomeLog:
         self.by_status: Counter[int] = Counter()
         self.by_slug: Counter[str] = Counter()
         self.hung_up = 0
+        self.rejected_logins: dict[str, datetime] = {}  # connections whose stored login Jira refuses, and since when
 
     def __repr__(self) -> str:
         return f"<OutcomeLog {sum(self.by_status.values())} answers, {sum(self.by_slug.values())} ours>"
@@ -51,6 +54,9 @@ class OutcomeLog:
         )
         if is_worth_remembering(head):
             self.recent.add(from_jira(head, self._remembered(forward, head.status, None)))
+            verdict = BY_SLUG.get(head.meta.get(b"jira-login", b"").decode("latin-1"))
+            if verdict is not None and verdict.is_refusal:
+                self._reject_login(forward)
 
     def finished(self, forward: Forward, status: int, problem: Problem | None) -> None:
         """Count a request that was admitted; log it when it did not end with Jira's whole answer."""
@@ -62,7 +68,11 @@ class OutcomeLog:
         if self.access is not None:
             self.access.forwarded(forward, status, problem)
         if problem is None:
+            if self.rejected_logins and 200 <= status < 300:
+                self.rejected_logins.pop(forward.admission.route.name, None)
             return
+        if problem.slug is JIRA_LOGIN_REJECTED:
+            self._reject_login(forward)
         self.by_slug[problem.slug.name] += 1
         self.recent.add(self._remembered(forward, status, problem))
         write = log.error if problem.slug is INTERNAL else log.warning
@@ -80,6 +90,12 @@ class OutcomeLog:
             processed=problem.processed.value,
             reason=problem.message,
         )
+
+    def _reject_login(self, forward: Forward) -> None:
+        """Remember that the agent's or our own login is no good; that of a caller is the caller's business."""
+        route = forward.admission.route
+        if route.credentials is not Credentials.CALLER:
+            self.rejected_logins.setdefault(route.name, self._clock())
 
     def relayed(self, visit: Visit) -> None:
         """Count a request that another part of the gateway has answered (gateway.local_relay, gateway.events)."""

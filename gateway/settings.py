@@ -1,5 +1,6 @@
 """Every setting of the gateway, its default and its unit (docs/contract.md §1)."""
 
+import base64
 import ipaddress
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -64,6 +65,15 @@ def _is_host(host: str | None) -> bool:
     return bool(host) and set(host or "") <= _HOST_NAME_CHARACTERS | set("_:")
 
 
+def _is_signing_secret(text: str) -> bool:
+    """Tell whsec_ and 24 to 64 bytes in base64 from anything else (Standard Webhooks 1.0)."""
+    prefix, found, encoded = text.partition("whsec_")
+    try:
+        return bool(found) and not prefix and 24 <= len(base64.b64decode(encoded, validate=True)) <= 64
+    except ValueError:
+        return False
+
+
 def _domain(text: str | None) -> str | None:
     if text is None:
         return None
@@ -119,6 +129,8 @@ class GatewaySettings(ProgramSettings):
     events_max_bytes: int = Field(10 * 1024**3, ge=1024**2, description="size of the events that are kept (10 GiB)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless a terminal")
+    alert_url: SecretStr | None = Field(None, description="where alerts are posted; may hold a token (off)")
+    alert_secret: SecretStr | None = Field(None, description="whsec_…: signs alerts (Standard Webhooks)")
     access_log: bool = Field(True, description="one line per request; 0: only what fails is logged")
     drain_seconds: float = Field(25, ge=0, le=600, description="how long requests in flight may finish at a stop")
     memory_budget_bytes: int = Field(48 * 1024**2, ge=1024**2, description="bodies in flight, whole process")
@@ -130,6 +142,7 @@ class GatewaySettings(ProgramSettings):
             raise ConfigurationError(
                 f"JIRA_GATEWAY_API_{missing}_FILE", "is not set", f"JIRA_GATEWAY_API_{present}_FILE needs it"
             )
+        self._check_alerts()
         plain = self.api_cert_file is None and not self.api_plaintext
         if plain and not self.api_listen.is_loopback:
             raise ConfigurationError(
@@ -151,6 +164,20 @@ class GatewaySettings(ProgramSettings):
                 "set it to what agents dial, e.g. wss://gateway.example.com:8443",
             )
         return self
+
+    def _check_alerts(self) -> None:
+        if (self.alert_url is None) != (self.alert_secret is None):
+            present, missing = ("URL", "SECRET") if self.alert_secret is None else ("SECRET", "URL")
+            fix = f"JIRA_GATEWAY_ALERT_{present} needs it"
+            if missing == "SECRET":
+                fix += ': echo "whsec_$(openssl rand -base64 32)"'
+            raise ConfigurationError(f"JIRA_GATEWAY_ALERT_{missing}", "is not set", fix)
+        if self.alert_secret is not None and not _is_signing_secret(self.alert_secret.get_secret_value()):
+            raise ConfigurationError(
+                "JIRA_GATEWAY_ALERT_SECRET",
+                "is not a signing secret of Standard Webhooks",
+                'make one: echo "whsec_$(openssl rand -base64 32)"',
+            )
 
     @property
     def _tunnel_is_local(self) -> bool:

@@ -30,6 +30,7 @@ class LogWriter:
         self._waiting = 0  # bytes, those that are just being written included
         self._is_awake = False
         self._wake = threading.Event()
+        self._hurry = threading.Event()  # there is a line that does not wait for others
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self.dropped = 0
@@ -49,12 +50,15 @@ class LogWriter:
         return self._add(line, self._limit)
 
     def add_urgent(self, line: str) -> bool:
-        """Take a line that is worth more than ordinary ones: it has room where those have none."""
-        return self._add(line, 2 * self._limit)
+        """Take a line that is worth more than ordinary ones: it is written at once, and finds more room."""
+        is_taken = self._add(line, 2 * self._limit)
+        self._hurry.set()
+        return is_taken
 
     def close(self, seconds: float = 2.0) -> bool:
         """Write what waits, for so long at most, and say whether everything was written."""
         self._closing.set()
+        self._hurry.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
@@ -79,7 +83,8 @@ class LogWriter:
         while not self._closing.is_set():
             self._wake.wait()  # no deadline: the life of the process, and `close` ends it
             self._wake.clear()
-            self._closing.wait(PERIOD)
+            self._hurry.wait(PERIOD)
+            self._hurry.clear()
             self._write_all()
             if self.dropped != told:
                 missing, told = self.dropped - told, self.dropped

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
 
 from gateway.store.event_rows import Delivery, Event, State
-from gateway.store.event_tables import deliveries, events
+from gateway.store.event_tables import deliveries, events, gaps
 
 _EVENT: list[ColumnElement[Any]] = [events.c[field.name] for field in fields(Event)]
 
@@ -119,6 +119,21 @@ def counts(db: Connection) -> dict[int, dict[State, int]]:
     ):
         found[trigger][State(state)] = count
     return dict(found)
+
+
+class Losses(NamedTuple):
+    """Numbers of triggers with dead letters, and names of connections with gaps, both in order."""
+
+    dead: list[int]
+    gaps: list[str]
+
+
+def losses(db: Connection, since: datetime) -> Losses:
+    """See `EventStore.losses`."""
+    row = deliveries.c
+    dead = select(row.trigger).where(row.state == State.DEAD.value, row.settled_at >= since).distinct()
+    told = select(gaps.c.connection).where(gaps.c.reported_at >= since).distinct()
+    return Losses(sorted(db.execute(dead).scalars()), sorted(db.execute(told).scalars()))
 
 
 def _in_states(query: Select[Any], states: Collection[State]) -> Select[Any]:

@@ -91,6 +91,10 @@ class EventStore:
         """Return how many deliveries each trigger has in each state."""
         return await self._read(event_reading.counts)
 
+    async def losses(self, since: datetime) -> event_reading.Losses:
+        """Return which triggers had deliveries given up, and which connections had gaps told, since a moment."""
+        return await self._read(lambda db: event_reading.losses(db, since))
+
     async def alive_at(self) -> datetime | None:
         """Return the last moment at which a gateway said that it lived, None before the first."""
         return await self._read(lambda db: db.execute(select(gateway.c.alive_at)).scalar())
