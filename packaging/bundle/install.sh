@@ -17,6 +17,7 @@ COMMANDS="@COMMANDS@"
 UNITS="@UNITS@"
 STARTED=@UNIT@
 ENV_FILE=@ENV_FILE@
+NEEDS=@NEEDS@
 LIST=$HOME_DIR/installed-files
 
 fail() {
@@ -117,12 +118,16 @@ start() {
     modprobe -q tcp_bbr 2>/dev/null || true
     sysctl -q -p "/etc/sysctl.d/30-$NAME.conf" >/dev/null 2>&1 || true
     systemctl daemon-reload
-    # A unit that was disabled by hand stays so.
+    # A unit that was stopped by hand stays so.
     if [ "$1" = upgrade ]; then
         systemctl try-restart "$STARTED" "$NAME@*.service"
     else
         systemctl enable --quiet "$STARTED"
-        systemctl start "$STARTED"
+        if [ -z "$NEEDS" ] || grep -q "^$NEEDS=." "/etc/$NAME/$ENV_FILE"; then
+            systemctl start "$STARTED"
+        else
+            echo "$NAME: set $NEEDS in /etc/$NAME/$ENV_FILE, then: systemctl restart $NAME" >&2
+        fi
     fi
 }
 

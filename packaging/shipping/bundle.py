@@ -85,6 +85,7 @@ def script(program: Program, machine: str) -> str:
         "@UNITS@": " ".join(program.services),
         "@UNIT@": program.started,
         "@ENV_FILE@": program.env_file,
+        "@NEEDS@": program.needs,
     }
     for mark, value in values.items():
         template = template.replace(mark, value)

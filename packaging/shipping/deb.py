@@ -162,6 +162,7 @@ def _filled(program: Program, template: str) -> str:
         "@UNIT@": program.started,
         "@UNITS@": " ".join(program.services),
         "@ENV_FILE@": program.env_file,
+        "@NEEDS@": program.needs,
     }
     for mark, value in values.items():
         template = template.replace(mark, value)

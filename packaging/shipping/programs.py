@@ -34,6 +34,7 @@ class Program:
     env_file: str
     units: tuple[str, ...]
     started: str  # the unit that an installation enables and starts
+    needs: str  # the variable without which it cannot start, if there is one: until then it is enabled only
 
     @property
     def lock(self) -> Path:
@@ -74,6 +75,7 @@ AGENT = Program(
     env_file="agent.env",
     units=("jira-agent.service", "jira-agent@.service"),
     started="jira-agent.service",
+    needs="",
 )
 GATEWAY = Program(
     name="jira-gateway",
@@ -88,5 +90,6 @@ GATEWAY = Program(
     env_file="gateway.env",
     units=("jira-gateway.service", "jira-gateway.socket"),
     started="jira-gateway.service",
+    needs="JIRA_GATEWAY_TUNNEL_URL",
 )
 PROGRAMS = (AGENT, GATEWAY)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import pytest
 from shipping.release import read_release
 
+from tests.e2e.conftest import SERVICE
 from tests.lab.machine import machine, root_file_system
 from tests.lab.namespaces import LabUnavailable, inside, one_host
 from tests.support.fake_jira import JiraProcess
@@ -129,10 +130,13 @@ def install(booted, release):
     taken = time.monotonic() - begun
     for program in ("jira-agent", "jira-gateway"):
         assert booted.must(f"systemctl is-enabled {program}") == "enabled\n"
-        booted.wait(f"systemctl is-active {program}", f"{program} is active")
         wrong = booted.must(f"dpkg --verify {program}").splitlines()
         assert not [line for line in wrong if "/usr/share/doc/" not in line]  # which this Debian leaves out
     assert booted.must("jira-agent version") == f"jira-agent {OLD}\n"
+    booted.wait("systemctl is-active jira-agent", "jira-agent is active")
+    assert booted.run("systemctl is-active jira-gateway").stdout == "inactive\n", "it cannot run without its address"
+    booted.must("echo JIRA_GATEWAY_TUNNEL_URL=wss://127.0.0.1:8443 >> /etc/jira-gateway/gateway.env")
+    booted.must("systemctl restart jira-gateway")
     return taken
 
 
@@ -153,7 +157,15 @@ def private_settings(booted):
 def first_request(booted, jira):
     code = booted.must("jira-gateway agents invite headquarters")
     booted.must("jira-agent enroll -", stdin=code)
-    booted.must(f"echo JIRA_AGENT_JIRA_URL={jira.url} >> {SETTINGS}")
+    secret = "/etc/jira-agent/password"
+    booted.write(secret, SERVICE["JIRA_AGENT_JIRA_PASSWORD"], 0o640)
+    booted.must(f"chgrp jira-agent {secret}")
+    for name, value in {
+        "URL": jira.url,
+        "USERNAME": SERVICE["JIRA_AGENT_JIRA_USERNAME"],
+        "PASSWORD_FILE": secret,
+    }.items():
+        booted.must(f"echo JIRA_AGENT_JIRA_{name}={value} >> {SETTINGS}")
     booted.must("systemctl restart jira-agent")
     booted.must("jira-gateway connections add hq --via headquarters --credentials agent")
     token = json.loads(booted.must("jira-gateway tokens create ci --connection hq --json"))["token"]
@@ -163,8 +175,17 @@ def first_request(booted, jira):
 
 def answers(booted, token):
     url = "http://127.0.0.1:8080/jira/hq/rest/api/2/serverInfo"
-    wait_until(lambda: ask(url, token)[0] == 200, f"Jira answers through the packages ({booted.name})", 30)
-    assert json.loads(ask(url, token)[1])["versionNumbers"]
+    seen = []
+
+    def is_answered():
+        seen.append(ask(url, token))
+        return seen[-1][0] == 200
+
+    try:
+        wait_until(is_answered, "an answer of Jira", 60)
+    except TimeoutError:
+        raise AssertionError(f"{seen[-1]} {booted.journal('jira-agent')[-2000:]}") from None
+    assert json.loads(seen[-1][1])["versionNumbers"]
 
 
 def completes(booted, prefix="/usr", zsh="vendor-completions"):
