@@ -191,13 +191,13 @@ def answers(booted, token):
 def completes(booted, prefix="/usr", zsh="vendor-completions"):
     script = (
         f"source {prefix}/share/bash-completion/completions/jira-agent; complete -p jira-agent; "
-        "COMP_WORDS=(jira-agent enr); COMP_CWORD=1; _jira_agent_completion jira-agent; echo ${COMPREPLY[@]}"
+        "COMP_WORDS=(jira-agent enr); COMP_CWORD=1; _jira_agent; echo ${COMPREPLY[@]}"
     )
     known, offered = booted.must(["bash", "-c", script]).splitlines()
     assert known.endswith(" jira-agent")
     assert offered == "enroll"
     for path in (f"zsh/{zsh}/_jira-agent", "fish/vendor_completions.d/jira-agent.fish"):
-        assert "_JIRA_AGENT_COMPLETE" in booted.must(f"cat {prefix}/share/{path}")
+        assert "enroll" in booted.must(f"cat {prefix}/share/{path}")
 
 
 def manual_renders(booted, folder):

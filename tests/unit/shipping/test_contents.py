@@ -130,14 +130,32 @@ def test_the_manual_has_every_command_and_setting_in_plain_macros(program):
         assert "\b" not in page
 
 
+def complete(script, *words):
+    """What bash offers for a line of words, the last of which is being written."""
+    line = " ".join(f"'{word}'" for word in words)
+    run = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _{words[0].replace('-', '_')}; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", f"{script}\n{run}"], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_and_options_without_the_program():
+    agent = completions(AGENT, "usr/")["usr/share/bash-completion/completions/jira-agent"]
+    assert complete(agent, "jira-agent", "enr") == ["enroll"]
+    assert complete(agent, "jira-agent", "policy", "") == ["check", "show", "--help"]
+    assert "--env-file" in complete(agent, "jira-agent", "policy", "show", "--")
+    gateway = completions(GATEWAY, "usr/")["usr/share/bash-completion/completions/jira-gateway"]
+    assert complete(gateway, "jira-gateway", "connections", "add", "hq", "--via", "x", "--cred") == ["--credentials"]
+    assert complete(gateway, "jira-gateway", "nonsense", "run", "--env") == ["--env-file"]
+
+
 @programs
-def test_completion_asks_the_program_only_when_it_is_used(program):
+def test_every_command_has_completion_for_three_shells_at_both_places(program):
     for prefix in ("usr/", "usr/local/"):
         made = completions(program, prefix)
         assert len(made) == 3 * len(program.commands)
-        for path, script in made.items():
-            assert path.startswith(prefix)
-            assert re.search(r"_JIRA_\w+_COMPLETE", script)
+        assert all(path.startswith(prefix) for path in made)
+        for command in program.commands:
+            assert len([script for script in made.values() if command in script]) == 3
 
 
 @programs
