@@ -1,11 +1,14 @@
 """The files of the state directory that enrolment writes and the tunnel reads.
 
 ``agent.pem`` (key and certificate, 0600) is written last: where it is, everything else is. Its absence means "not
-enrolled". A renewed pair waits in ``agent.next.pem`` until it has proven to work. Knows nothing of sockets; whoever
-dials asks for a fresh `Identity` each time, so that a renewal or a new enrolment takes effect with the next dial.
+enrolled". An enrolment is whole from the moment that ``enrolment.pending.json`` is there, and is written out from it
+by whoever comes next; before that the old identity is untouched. A renewed pair waits in ``agent.next.pem`` until it
+has proven to work. Knows nothing of sockets; whoever dials asks for a fresh `Identity` each time, so that a renewal or
+a new enrolment takes effect with the next dial.
 """
 
 import fcntl
+import json
 import os
 import ssl
 from collections.abc import Iterator
@@ -18,12 +21,13 @@ from agent.addresses import GatewayAddress
 from certs.certificates import AgentCertificate, read_agent_certificate, read_certificates
 from certs.errors import CertsError
 from certs.files import private_directory, read_private, read_public, write_private, write_public
-from certs.keys import PrivateKey, write_pair
+from certs.keys import PrivateKey, key_to_pem, write_pair
 from certs.renewal import is_expired
 from certs.tls import agent_context
 
 IDENTITY_FILE = "agent.pem"
 NEXT_FILE = "agent.next.pem"
+PENDING_FILE = "enrolment.pending.json"
 CA_FILE = "gateway-ca.pem"
 GATEWAY_FILE = "gateway.url"
 
@@ -68,7 +72,7 @@ class Identity:
 
 def is_enrolled(directory: Path) -> bool:
     """Tell whether enrolment has finished in this state directory."""
-    return (directory / IDENTITY_FILE).exists()
+    return (directory / IDENTITY_FILE).exists() or (directory / PENDING_FILE).exists()
 
 
 def read_identity(directory: Path) -> Identity:
@@ -77,6 +81,7 @@ def read_identity(directory: Path) -> Identity:
     Raises:
         CertsError: a file is missing, exposed to other users, or not what it should be.
     """
+    _finish_enrolment(directory)
     certificate = read_certificates(read_private(directory / IDENTITY_FILE), directory / IDENTITY_FILE)[0]
     address = read_public(directory / GATEWAY_FILE).decode("utf-8", "replace").strip()
     try:
@@ -96,9 +101,34 @@ def store_identity(
     """
     private_directory(directory)
     with _locked(directory):
-        write_public(directory / GATEWAY_FILE, f"{gateway}\n".encode())
-        write_public(directory / CA_FILE, ca_bundle)
-        write_pair(directory / IDENTITY_FILE, key, certificate)
+        pair = key_to_pem(key) + certificate
+        whole = {"gateway": f"{gateway}\n", "ca": ca_bundle.decode("ascii"), "pair": pair.decode("ascii")}
+        write_private(directory / PENDING_FILE, json.dumps(whole).encode("ascii"))  # from here on it counts
+        _write_out(directory)
+
+
+def _finish_enrolment(directory: Path) -> None:
+    """Write out an enrolment that was cut off after it was complete: three files cannot change in one step."""
+    if not (directory / PENDING_FILE).exists():
+        return
+    try:
+        with _locked(directory, waits=False):
+            if (directory / PENDING_FILE).exists():
+                _write_out(directory)
+    except BlockingIOError:
+        return  # somebody else is at it
+
+
+def _write_out(directory: Path) -> None:
+    try:
+        whole = json.loads(read_private(directory / PENDING_FILE))
+        gateway, ca, pair = (str(whole[part]).encode("ascii") for part in ("gateway", "ca", "pair"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CertsError(f"{directory / PENDING_FILE} is damaged", "remove it, and enroll again") from error
+    write_public(directory / GATEWAY_FILE, gateway)
+    write_public(directory / CA_FILE, ca)
+    write_private(directory / IDENTITY_FILE, pair)
+    (directory / PENDING_FILE).unlink(missing_ok=True)
 
 
 def store_next(identity: Identity, key: PrivateKey, certificate: bytes, ca_bundle: bytes) -> Identity:
@@ -148,14 +178,17 @@ def stamp(directory: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock: a renewal must not overwrite an enrolment that another process has just made."""
+def _locked(directory: Path, *, waits: bool = True) -> Iterator[None]:
+    """Hold the directory's lock: a renewal must not overwrite an enrolment that another process has just made.
+
+    Raises `BlockingIOError` when somebody else holds it and this does not wait.
+    """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise CertsError(f"{directory} cannot be changed ({error.strerror})", "check its owner and mode") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

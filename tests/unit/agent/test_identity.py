@@ -1,5 +1,6 @@
 """The files of the state directory."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,3 +71,60 @@ def test_a_damaged_file_is_named(tmp_path, name):
         read_identity(directory).context()
 
     assert str(directory / name) in str(caught.value)
+
+
+class PowerCut(BaseException):
+    """Nothing after this moment happens."""
+
+
+@pytest.mark.parametrize("survives", range(5))
+def test_an_enrolment_that_is_cut_off_anywhere_leaves_the_old_identity_or_the_new_one_whole(
+    tmp_path, monkeypatch, survives
+):
+    """Another gateway with another CA: half of one and half of the other would work with neither."""
+    from agent import identity as module
+
+    state = enrolled(tmp_path)
+    other, key = GatewayAddress("other.example", 8443), make_key()
+    left = iter([True] * survives)
+
+    def cut(write):
+        def step(*words, **options):
+            if not next(left, False):
+                raise PowerCut
+            return write(*words, **options)
+
+        return step
+
+    for name in ("write_private", "write_public"):
+        monkeypatch.setattr(module, name, cut(getattr(module, name)))
+    with nullcontext() if survives >= 4 else pytest.raises(PowerCut):
+        store_identity(state, key, *issue_agent(key, "site-a", "i2"), other)
+    monkeypatch.undo()
+
+    found = read_identity(state)
+    found.context()  # the key fits, and the CA is there
+    assert (found.gateway, found.instance) == ((GATEWAY, "i1") if survives == 0 else (other, "i2"))
+    assert not (state / "enrolment.pending.json").exists()
+    assert is_enrolled(state)
+
+
+def test_a_first_enrolment_that_is_cut_off_is_finished_by_whoever_comes_next(tmp_path, monkeypatch):
+    from agent import identity as module
+
+    state, key = tmp_path / "state", make_key()
+    monkeypatch.setattr(module, "_write_out", lambda _: None)
+    store_identity(state, key, *issue_agent(key), GatewayAddress("g.example", 1))
+    monkeypatch.undo()
+    assert not (state / "agent.pem").exists()
+    assert is_enrolled(state)
+    assert read_identity(state).gateway == GatewayAddress("g.example", 1)
+
+
+def test_a_damaged_remainder_is_told_and_the_old_files_stay(tmp_path):
+    state, key = tmp_path / "state", make_key()
+    store_identity(state, key, *issue_agent(key), GatewayAddress("g.example", 1))
+    (state / "enrolment.pending.json").write_text("{}")
+    (state / "enrolment.pending.json").chmod(0o600)
+    with pytest.raises(CertsError, match="is damaged"):
+        read_identity(state)
