@@ -127,8 +127,10 @@ def renew(
 ) -> None:
     """Replace a certificate by one with the same names and a new key, or begin a new CA (--ca).
 
-    With --ca the new CA signs from now on and ca.pem holds both. Hand out ca.pem, renew every agent, then the
-    gateway's certificate, and end with 'jira-certs revoke DIR --ca FINGERPRINT' of the old one.
+    With --ca the new CA signs from now on, and ca.pem holds both. A gateway that keeps this CA does the rest: agents
+    renew within minutes, the tunnel's certificate follows them. By hand: hand out ca.pem, renew every agent, then the
+    gateway's certificate. 'jira-certs show DIR' says where it stands; end it with
+    'jira-certs revoke DIR --ca FINGERPRINT' of the old CA.
     """
     if (certificate is None) != ca or (ca and csr is not None):
         raise typer.BadParameter("give either CERT (with --csr, if its key lives elsewhere) or --ca")
@@ -147,17 +149,21 @@ def revoke(
     serial: Annotated[str | None, typer.Option(metavar="HEX", help="The certificate with this serial.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME[/ID]", help="An agent, or one instance of it.")] = None,
     ca: Annotated[str | None, typer.Option(metavar="FINGERPRINT", help="An older CA, after a rotation.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --ca: cut off who still needs that CA. They must be enrolled again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Deny an agent, one of its instances or one certificate, by revoked.json beside the CA; or an older CA.
 
-    A gateway that uses this directory refuses what is denied, and drops its live links.
+    A gateway that uses this directory refuses what is denied, and drops its live links. CERT and --serial deny one
+    certificate: an agent that has renewed since shows another, so against a stolen key deny the instance (--agent).
     """
-    if sum(way is not None for way in (certificate, serial, agent, ca)) != 1:
-        raise typer.BadParameter("give exactly one of CERT, --serial, --agent or --ca")
+    if sum(way is not None for way in (certificate, serial, agent, ca)) != 1 or (force and ca is None):
+        raise typer.BadParameter("give exactly one of CERT, --serial, --agent or --ca (which may have --force)")
     opened = _open(directory)
     if ca is not None:
-        opened.distrust(_hexadecimal(ca, "--ca"))
+        opened.distrust(_hexadecimal(ca, "--ca"), _now(), force=force)
     elif agent is not None:
         opened.revoke_agent(agent)
     elif certificate is not None:
@@ -179,7 +185,7 @@ def show(
     from certs.certificates import read_certificates  # noqa: PLC0415  # see the top of the file
     from certs.files import read_public  # noqa: PLC0415  # see the top of the file
 
-    return _print_all(read_certificates(read_public(path), path), None, as_json=as_json)
+    return _print_all(read_certificates(read_public(path), path), {}, as_json=as_json)
 
 
 def main() -> None:
@@ -235,19 +241,33 @@ def _print_certificate(certificate: "x509.Certificate", path: Path, *, as_json: 
 def _print_directory(directory: "CaDirectory", *, as_json: bool) -> None:
     denied: dict[str, object] = json.loads(directory.deny_list().to_json())
     del denied["version"]
-    _print_all(directory.bundle(), denied, as_json=as_json)
+    bundle = directory.bundle()
+    parts = {"revoked": denied}
+    if len(bundle) > 1 and directory.key_path.exists():
+        parts["rollover"] = _rollover(directory, bundle)
+    _print_all(bundle, parts, as_json=as_json)
 
 
-def _print_all(certificates: "list[x509.Certificate]", denied: dict[str, object] | None, *, as_json: bool) -> None:
+def _rollover(directory: "CaDirectory", bundle: "list[x509.Certificate]") -> dict[str, object]:
+    """Say who signs, and for each older CA who still needs it."""
+    from certs.certificates import fingerprint  # noqa: PLC0415  # see the top of the file
+
+    signer = directory.authority().certificate
+    older = [ca for ca in bundle if ca != signer]
+    needed = [need for ca in older for need in directory.needs(ca, _now())]
+    step = "wait" if needed else f"jira-certs revoke {directory.path} --ca {fingerprint(older[-1]).hex()}"
+    return {"signs": fingerprint(signer).hex(), "needed_by": needed, "next": step}
+
+
+def _print_all(certificates: "list[x509.Certificate]", parts: dict[str, dict[str, object]], *, as_json: bool) -> None:
     from certs.certificates import describe  # noqa: PLC0415  # see the top of the file
 
     facts = [describe(certificate) for certificate in certificates]
     if as_json:
-        print(json.dumps({"certificates": facts} | ({} if denied is None else {"revoked": denied})))
+        print(json.dumps({"certificates": facts} | parts))
         return
     blocks = [_lines(each) for each in facts]
-    if denied is not None:
-        blocks.append("revoked\n" + _lines(denied))
+    blocks += [f"{name}\n{_lines(part)}" for name, part in parts.items()]
     print("\n\n".join(blocks))
 
 

@@ -1,8 +1,10 @@
 """A CA kept in a directory: what `jira-certs` works on, and what a gateway with hand-made certificates reads.
 
     ca.key         the key that signs (0600, may be taken offline once nothing is to be signed)
-    ca.pem         every CA to trust: the one that signs, and older ones during a rotation
+    ca.pem         every CA to trust: the one that signs, and older ones during a rollover
+    previous.key   during a rollover: the older CA's key, with which the tunnel's certificate is renewed meanwhile
     revoked.json   the deny-list (certs.revocation); absent while nothing is revoked
+    rollover.json  during a rollover: who still needs the older CA, as the gateway sees it (certs.rollover)
 
 Changes are serialised by a lock on the directory, and each file is replaced atomically.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from certs import profiles
 from certs.ca import Authority, create_authority, restore_authority, sign_agent, sign_server
 from certs.certificates import (
     fingerprint,
@@ -28,12 +31,15 @@ from certs.certificates import (
     to_pem,
 )
 from certs.csr import make_csr
-from certs.errors import AuthorityUnfit, CertificateRejected, FileExists, FileUnusable
+from certs.errors import AuthorityUnfit, CertificateRejected, CertsError, FileExists, FileUnusable
 from certs.files import private_directory, read_public, write_public
 from certs.identity import AgentIdentity
 from certs.keys import make_key, read_key, write_key, write_pair
 from certs.renewal import is_expired
 from certs.revocation import DenyList
+from certs.rollover import Rollover
+
+MOST_NAMED = 10
 
 Sign = Callable[[bytes], x509.Certificate]  # from a signing request
 
@@ -53,6 +59,8 @@ class CaDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.key_path = path / "ca.key"
+        self.previous_path = path / "previous.key"
+        self.rollover_path = path / "rollover.json"
         self.bundle_path = path / "ca.pem"
         self.deny_list_path = path / "revoked.json"
 
@@ -120,26 +128,86 @@ class CaDirectory:
             raise FileUnusable(order.out, "holds no key", "give a signing request made where the new key is (--csr)")
         return _fulfil(order, self._same_again(old, order.lifetime, now), replace=True)
 
+    def previous(self) -> Authority | None:
+        """Return the older CA whose key was kept, while it is trusted; None when there is none."""
+        if not self.previous_path.exists():
+            return None
+        try:
+            kept = restore_authority(read_public(self.bundle_path), read_key(self.previous_path), self.bundle_path)
+        except AuthorityUnfit:
+            return None
+        return None if kept.certificate == self.authority().certificate else kept
+
     def rotate(self, now: datetime, lifetime: timedelta | None = None) -> Authority:
-        """Make a new CA that signs from now on; the older ones stay trusted until distrust()."""
+        """Make a new CA that signs from now on; the older one stays trusted, and its key is kept, until distrust().
+
+        Raises:
+            AuthorityUnfit: the rollover before this one has not ended.
+        """
         with self._locked():
-            bundle = [self.authority().certificate, *self.bundle()]
+            current, bundle = self.authority(), self.bundle()
+            kept = self.previous()
+            if kept is not None:
+                problem = f"the older CA {fingerprint(kept.certificate).hex()} is still trusted from the last rollover"
+                raise AuthorityUnfit(problem, "end that first: 'jira-certs revoke DIR --ca FINGERPRINT'")
             authority = create_authority(now, lifetime)
-            # The bundle first: a crash before the key leaves the old key with its certificate still in the bundle.
-            write_public(self.bundle_path, to_pem(list(dict.fromkeys([authority.certificate, *bundle]))))
+            # What stands before the CA that signs was made by a rotation that a crash ended: it never signed anything.
+            rest = bundle[bundle.index(current.certificate) :]
+            write_key(self.previous_path, current.key, replace=True)
+            # The bundle before the key: a crash leaves the old key with its certificate still in the bundle.
+            write_public(self.bundle_path, to_pem([authority.certificate, *rest]))
             write_key(self.key_path, authority.key, replace=True)
         return authority
 
-    def distrust(self, ca_fingerprint: bytes) -> None:
-        """Take an older CA out of the bundle; never the one that signs."""
+    def distrust(self, ca_fingerprint: bytes, now: datetime, *, force: bool = False) -> None:
+        """Take an older CA out of the bundle, and delete its key; never the one that signs.
+
+        Raises:
+            CertificateRejected: there is no such CA here.
+            AuthorityUnfit: it is the one that signs, or, without `force`, something still needs it.
+        """
         with self._locked():
             bundle = self.bundle()
-            rest = [ca for ca in bundle if fingerprint(ca) != ca_fingerprint]
-            if len(rest) == len(bundle):
+            old = next((ca for ca in bundle if fingerprint(ca) == ca_fingerprint), None)
+            if old is None:
                 raise CertificateRejected("no CA here has this fingerprint", "see 'jira-certs show'")
-            if self.authority().certificate not in rest:
+            if self.authority().certificate == old:
                 raise AuthorityUnfit("this is the CA that signs", "make a new one first: 'jira-certs renew DIR --ca'")
-            write_public(self.bundle_path, to_pem(rest))
+            needed = [] if force else self.needs(old, now)
+            if needed:
+                problem = f"this CA is still needed: {'; '.join(needed[:MOST_NAMED])}"
+                raise AuthorityUnfit(problem, "wait for them ('jira-certs show DIR'), or cut them off with --force")
+            kept = self.previous()
+            write_public(self.bundle_path, to_pem([ca for ca in bundle if ca != old]))
+            if kept is None or kept.certificate == old:
+                self.previous_path.unlink(missing_ok=True)
+            self.rollover_path.unlink(missing_ok=True)
+
+    def needs(self, old: x509.Certificate, now: datetime) -> list[str]:
+        """Return in words what would fail without this older CA, as far as it can be known here."""
+        files = sorted({*self.path.glob("*.pem"), self.path.parent / "server.pem"} - {self.bundle_path})
+        needed = [found for path in files if (found := _needs_ca(path, old, now)) is not None]
+        signer = self.authority().certificate
+        report = self.rollover()
+        if report is not None and report.signer == fingerprint(signer).hex():
+            return needed + [str(row) for row in report.waiting if row.until > now]
+        if (until := signer.not_valid_before_utc + profiles.BACKDATE + profiles.AGENT.lifetime) > now:
+            needed.append(f"agents may have certificates by it until {until:%Y-%m-%d %H:%M} UTC")
+        return needed
+
+    def rollover(self) -> Rollover | None:
+        """Return what the gateway has written about the rollover; None when there is none, or it is unreadable."""
+        try:
+            return Rollover.from_json(read_public(self.rollover_path))
+        except CertsError:
+            return None
+
+    def report(self, rollover: Rollover | None) -> None:
+        """Write down, or forget, where the rollover stands."""
+        if rollover is None:
+            self.rollover_path.unlink(missing_ok=True)
+        else:
+            write_public(self.rollover_path, rollover.to_json())
 
     def revoke_serial(self, serial: int) -> None:
         """Deny one certificate."""
@@ -197,6 +265,18 @@ def _stamp_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns
+
+
+def _needs_ca(path: Path, old: x509.Certificate, now: datetime) -> str | None:
+    """Say that a certificate in a file was signed by this CA and is not expired."""
+    try:
+        certificate = read_certificates(read_public(path), path)[0]
+    except CertsError:
+        return None
+    end = certificate.not_valid_after_utc
+    if is_expired(end, now) or certificate == old or issuer_of(certificate, [old]) is None:
+        return None
+    return f"{path.name} was signed by it and is good until {end:%Y-%m-%d %H:%M} UTC"
 
 
 def _fulfil(order: Order, sign: Sign, *, replace: bool) -> x509.Certificate:

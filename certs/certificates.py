@@ -19,6 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from certs.errors import CertificateRejected
 from certs.identity import AgentIdentity
 
+Certificate = x509.Certificate
+"""The type, for those outside certs who pass one on."""
+
 MALFORMED = (
     ValueError,
     TypeError,
@@ -76,12 +79,13 @@ def serial_hex(serial: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AgentCertificate:
-    """What the gateway needs to know of a peer: who, which certificate, until when."""
+    """What the gateway needs to know of a peer: who, which certificate, until when, and the key id of who signed it."""
 
     identity: AgentIdentity
     serial: int
     not_before: datetime
     not_after: datetime
+    signer: bytes = b""
 
 
 @_oddities_allowed()
@@ -96,7 +100,24 @@ def read_agent_certificate(certificate: x509.Certificate) -> AgentCertificate:
         serial=certificate.serial_number,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        signer=_signer(certificate),
     )
+
+
+def _signer(certificate: x509.Certificate) -> bytes:
+    """Return the id of the key that signed it, as the certificate says (RFC 5280 §4.2.1.1); empty when it does not."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier or b""
+    except MALFORMED:
+        return b""
+
+
+def key_id(ca: x509.Certificate) -> bytes:
+    """Return the id of a CA's key, as the certificates say that it signs."""
+    try:
+        return ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except MALFORMED:
+        return b""
 
 
 def read_peer(der: bytes) -> AgentCertificate:

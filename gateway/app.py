@@ -13,19 +13,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from time import monotonic
 
 import structlog
 
 from certs.errors import CertsError
 from certs.expiry import CertificateFile
-from certs.tls import TunnelTls
 from gateway.access_log import open_access_log
 from gateway.agent_streams import AgentStreams
 from gateway.alerts.facts import Sources
 from gateway.alerts.service import AlertService, open_alerts
 from gateway.api_listener import ApiListener
 from gateway.audit_heads import log_audit_heads
+from gateway.authority_watch import AuthorityWatch
 from gateway.certificate_authority import CertificateAuthority, tunnel_hosts
 from gateway.console import Console
 from gateway.direct_links import DirectConnections
@@ -42,7 +41,7 @@ from gateway.management.office import Office
 from gateway.management.server import SOCKET_NAME, serve_management
 from gateway.metrics import GatewayMetrics
 from gateway.outcomes import OutcomeLog
-from gateway.registry import Registry
+from gateway.registry import AgentLink, Registry
 from gateway.renewals import Renewals
 from gateway.sealing import SealingError, SecretKey, load_secret_key
 from gateway.settings import GatewaySettings
@@ -70,8 +69,6 @@ log = structlog.get_logger()
 LISTENERS = ("api", "management", "tunnel", "admin", "control")
 API_LISTEN = "JIRA_GATEWAY_API_LISTEN"
 TUNNEL_LISTEN = "JIRA_GATEWAY_TUNNEL_LISTEN"
-CERTIFICATE_CHECK_SECONDS = 3600.0
-AUTHORITY_POLL_SECONDS = 1.0
 END_SECONDS = 10.0
 """What the end may take beside the drain."""
 
@@ -95,10 +92,8 @@ class Gateway:
         self._settings = settings
         self._stored, authority = stored, stored.authority
         self._tunnel_url = settings.derived_tunnel_url(settings.tunnel_listen)
-        self._hosts = tunnel_hosts(self._tunnel_url)
-        authority.renew_server(self._hosts, datetime.now(UTC))
-        self._tls = TunnelTls(authority.files, datetime.now(UTC))
         self.registry = Registry()
+        self.authority = AuthorityWatch(authority, tunnel_hosts(self._tunnel_url), stored.store, self.registry)
         self.outcomes = OutcomeLog()
         self.sockets = OpenSockets()
         self.sweeper = Sweeper()
@@ -109,7 +104,6 @@ class Gateway:
         self.egress_proof, self._dialer = EgressProof(settings, egress), Dialer(egress, settings.allow_networks)
         self.direct = DirectConnections(Origins(settings, self._dialer), self.sweeper, self.software)
         self.direct.use(directory)
-        self._denied = authority.deny_list()
         self.streams = AgentStreams(partial(datetime.now, UTC), self.sweeper, Renewals(stored.store, authority))
         self._places = places or find_places(settings, ())
         self._reporter = Reporter.of_this_process()
@@ -138,10 +132,12 @@ class Gateway:
                 tasks.create_task(self.direct.run())
                 tasks.create_task(self.egress_proof.run())
                 tasks.create_task(self._reporter.run(self.console.headline))
-                tasks.create_task(self.tunnel.run(self._places[TUNNEL_LISTEN], self._tls, self._tunnel_started))
+                tasks.create_task(
+                    self.tunnel.run(self._places[TUNNEL_LISTEN], self.authority.tls, self._tunnel_started)
+                )
                 tasks.create_task(self.tunnel.canaries.run())
                 tasks.create_task(watch(self._stored.store, self._stored.key, self._use, seen=self.directory.version))
-                tasks.create_task(self._watch_authority())
+                tasks.create_task(self.authority.run(self._use_authority))
                 tasks.create_task(self.streams.renewals.run())
                 tasks.create_task(self._serve_console())
                 tasks.create_task(self._serve_management())
@@ -156,10 +152,10 @@ class Gateway:
         with self._reporter.reloading():
             self.api.socket.renew()
             try:
-                self._reread_authority(None, renew=True)
+                self.authority.reload(datetime.now(UTC))
             except CertsError as error:
                 log.error("authority_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
-            self.tunnel.use(self.directory, self._denied)
+            self._use_authority()
             log.info("gateway_reloaded")
 
     def _listens(self, listener: str) -> None:
@@ -202,7 +198,7 @@ class Gateway:
     def _make_tunnel(self) -> TunnelListener:
         desk = EnrollmentDesk(self._stored.store, self._stored.authority)
         return TunnelListener(
-            self.registry, self.budget, desk, self.directory, self._denied, self.software, self.streams
+            self.registry, self.budget, desk, self.directory, self.authority.denied, self.software, self.streams
         )
 
     def _furnish_console(self) -> Console:
@@ -274,7 +270,7 @@ class Gateway:
         )
         events = EventService(around, self.directory)
         self.streams.desk = events
-        self.tunnel.on_link = events.tell_hooks
+        self.tunnel.on_link = self._greet
         return events
 
     def _tunnel_started(self, bound: Address) -> None:
@@ -316,36 +312,16 @@ class Gateway:
             self.door.use(directory)
         if self.events is not None:
             self.events.use(directory)
-        self.tunnel.use(directory, self._denied)
+        self.tunnel.use(directory, self.authority.denied)
 
-    async def _watch_authority(self) -> None:
-        """Renew the tunnel's certificate in time, and make what jira-certs revoked or distrusted count at once."""
-        check_at = monotonic() + CERTIFICATE_CHECK_SECONDS
-        seen = self._stored.authority.stamp()
-        failing = False
-        while True:
-            await asyncio.sleep(AUTHORITY_POLL_SECONDS)
-            is_due = monotonic() >= check_at
-            if is_due:
-                check_at = monotonic() + CERTIFICATE_CHECK_SECONDS
-            try:
-                seen = self._reread_authority(seen, renew=is_due)
-                failing = False
-            except CertsError as error:
-                if not failing:
-                    log.error("authority_unusable", reason=str(error))  # noqa: TRY400 - the reason says it all
-                failing = True
-            self.tunnel.use(self.directory, self._denied)
+    def _use_authority(self) -> None:
+        """Drop the links of what jira-certs has denied, and of what has expired."""
+        self.tunnel.use(self.directory, self.authority.denied)
 
-    def _reread_authority(self, seen: object, *, renew: bool) -> object:
-        authority, now = self._stored.authority, datetime.now(UTC)
-        is_new = renew and authority.renew_server(self._hosts, now)
-        stamp = authority.stamp()
-        if is_new or stamp != seen:
-            self._denied = authority.deny_list()
-            self._tls.reload(now)
-            log.info("authority_reloaded", hosts=self._hosts)
-        return stamp
+    def _greet(self, agent_link: AgentLink) -> None:
+        if self.events is not None:
+            self.events.tell_hooks(agent_link)
+        self.authority.greet(agent_link)
 
     async def _drain(self) -> None:
         seconds = self._settings.drain_seconds

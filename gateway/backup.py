@@ -26,8 +26,8 @@ from gateway.sealing import KEY_FILE, SecretKey
 FORMAT = 1
 MANIFEST = "manifest.json"
 DATABASE = "gateway.db"
-FILES = (KEY_FILE, "ca/ca.key", "ca/ca.pem", "ca/revoked.json", "server.pem")
-"""What is kept besides the database; the last two may be missing."""
+FILES = (KEY_FILE, "ca/ca.key", "ca/ca.pem", "ca/previous.key", "ca/revoked.json", "server.pem")
+"""What is kept besides the database; the last three may be missing."""
 
 _REQUIRED = frozenset({DATABASE, KEY_FILE})
 _MAX_MANIFEST_BYTES = 64 * 1024

@@ -13,9 +13,18 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from certs.ca import sign_agent, sign_server
+from certs.ca import Authority, sign_agent, sign_server
 from certs.ca_directory import CaDirectory
-from certs.certificates import fingerprint, issuer_of, read_certificates, serial_hex, server_names, to_pem
+from certs.certificates import (
+    Certificate,
+    fingerprint,
+    issuer_of,
+    key_id,
+    read_certificates,
+    serial_hex,
+    server_names,
+    to_pem,
+)
 from certs.csr import make_csr
 from certs.enrollment import EnrollmentGrant, EnrollmentRequest, make_code, secret_hash, write_code
 from certs.errors import CertsError, FileExists
@@ -24,9 +33,11 @@ from certs.files import read_public
 from certs.identity import AgentIdentity, new_instance_id
 from certs.keys import make_key, write_pair
 from certs.revocation import DenyList
+from certs.rollover import Rollover, Waiting
 from certs.tls import ServerFiles
 from gateway.store import Instance, Invite, Store
 
+LAST_DAY = timedelta(days=1)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Signed = tuple[EnrollmentGrant, str, datetime]  # the grant, its serial, its end
@@ -55,12 +66,19 @@ class CertificateAuthority:
     @property
     def pem(self) -> bytes:
         """The certificate that enrolment codes pin: the first message of an enrolment."""
-        return to_pem(self._ca.bundle()[:1])
+        return to_pem([self._anchor()])
 
     @property
     def fingerprint(self) -> bytes:
         """The SHA-256 (32 bytes) of that certificate."""
-        return fingerprint(self._ca.bundle()[0])
+        return fingerprint(self._anchor())
+
+    @property
+    def cas(self) -> "list[Ca]":
+        """Every CA to trust, the one that signs first."""
+        return [
+            Ca(fingerprint(ca), key_id(ca), ca.not_valid_before_utc, ca.not_valid_after_utc) for ca in self._ca.bundle()
+        ]
 
     @property
     def can_sign(self) -> bool:
@@ -82,18 +100,52 @@ class CertificateAuthority:
         except FileExists:
             self._ca.authority()  # another process was faster, and its CA must be whole
 
-    def renew_server(self, hosts: Sequence[str], now: datetime) -> bool:
-        """Make the tunnel's certificate when it is missing, half spent, or for other hosts or another CA.
+    def renew_server(self, hosts: Sequence[str], now: datetime, *, may_move: bool = False) -> bool:
+        """Make the tunnel's certificate when it is missing, half spent, for other hosts, or by the wrong CA.
+
+        After a new CA began to sign, the older one, whose key was kept for that, is the right one until `may_move`.
 
         Returns:
             Whether `server.pem` is new, so that TunnelTls must reload.
         """
-        if not self.can_sign or not self._is_server_due(hosts, now):
+        if not self.can_sign:
+            return False
+        current = self._server_certificate()
+        authority = self._signer_for(current, now, may_move=may_move)
+        if authority is None or not _is_due(current, authority, hosts, now):
             return False
         key = make_key()
-        certificate = sign_server(self._ca.authority(), make_csr(key), hosts, now)
+        certificate = sign_server(authority, make_csr(key), hosts, now)
         write_pair(self._server, key, to_pem([certificate]))
         return True
+
+    def _signer_for(self, current: Certificate | None, now: datetime, *, may_move: bool) -> Authority | None:
+        """Return who signs the tunnel's certificate now; None to leave it as it is."""
+        newest = self._ca.authority()
+        if may_move or current is None or issuer_of(current, [newest.certificate]) is not None:
+            kept = None if may_move or current is not None else self._ca.previous()
+            return kept or newest
+        kept = self._ca.previous()
+        if kept is not None and issuer_of(current, [kept.certificate]) is not None:
+            return kept
+        if issuer_of(current, self._ca.bundle()) is None:
+            return newest  # nobody trusts it any more
+        # Without the older CA's key it cannot be renewed: it is kept for as long as it is good.
+        return newest if now >= current.not_valid_after_utc - LAST_DAY else None
+
+    def _server_certificate(self) -> Certificate | None:
+        try:
+            return read_certificates(read_public(self._server))[0]
+        except CertsError:
+            return None
+
+    def _anchor(self) -> Certificate:
+        """Return the CA that the tunnel's certificate goes back to, or will when there is one."""
+        bundle, current = self._ca.bundle(), self._server_certificate()
+        if current is not None:
+            return issuer_of(current, bundle) or bundle[0]
+        kept = self._ca.previous() if self.can_sign else None
+        return bundle[0] if kept is None else kept.certificate
 
     def sign(self, csr: bytes, identity: AgentIdentity, now: datetime) -> Signed:
         """Return a certificate for this identity and the key of the request."""
@@ -109,19 +161,37 @@ class CertificateAuthority:
         """Return what `jira-certs revoke` denied in this CA, besides what the store revoked."""
         return self._ca.deny_list()
 
-    def _is_server_due(self, hosts: Sequence[str], now: datetime) -> bool:
-        if not self._server.exists():
-            return True
-        try:
-            current = read_certificates(read_public(self._server))[0]
-        except CertsError:
-            return True
-        half = (current.not_valid_after_utc - current.not_valid_before_utc) / 2
-        return (
-            now >= current.not_valid_before_utc + half
-            or set(server_names(current)) != set(hosts)
-            or issuer_of(current, self._ca.bundle()[:1]) is None
-        )
+    def report(self, waiting: tuple[Waiting, ...]) -> Rollover | None:
+        """Write down where a change of CAs stands, for `jira-certs` and `doctor`; None when there is none."""
+        bundle = self._ca.bundle()
+        before = self._ca.rollover()
+        after = None
+        if len(bundle) > 1:
+            after = Rollover(fingerprint(bundle[0]).hex(), self.fingerprint.hex(), waiting)
+        if after != before:
+            self._ca.report(after)
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class Ca:
+    """What is known of a CA from outside: the SHA-256 of its certificate, its key's id, and its time."""
+
+    fingerprint: bytes
+    key_id: bytes
+    not_before: datetime
+    not_after: datetime
+
+
+def _is_due(current: Certificate | None, authority: Authority, hosts: Sequence[str], now: datetime) -> bool:
+    if current is None:
+        return True
+    half = (current.not_valid_after_utc - current.not_valid_before_utc) / 2
+    return (
+        now >= current.not_valid_before_utc + half
+        or set(server_names(current)) != set(hosts)
+        or issuer_of(current, [authority.certificate]) is None
+    )
 
 
 def tunnel_hosts(tunnel_url: str) -> list[str]:

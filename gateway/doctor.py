@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from certs.certificates import read_certificates, server_names
+from certs.ca_directory import CaDirectory
+from certs.certificates import fingerprint, read_certificates, server_names
 from certs.errors import CertsError
 from certs.files import read_public
 from gateway.backup import State
@@ -60,6 +61,26 @@ def check_authority(settings: GatewaySettings, now: datetime) -> Check:
         return Check("ca", "fail", f"the tunnel's certificate ended on {ended}", "start the gateway: it renews it")
     names = ", ".join(server_names(certificate))
     return Check("ca", "pass", f"CA {fingerprint[:16]}…, tunnel certificate for {names}")
+
+
+def check_rollover(settings: GatewaySettings, now: datetime) -> Check:
+    """Say where a change of CAs stands."""
+    ca = CaDirectory(settings.state_dir / "ca")
+    try:
+        older = ca.bundle()[1:] if ca.bundle_path.exists() else []
+        report = ca.rollover()
+        needs = [need for each in older for need in ca.needs(each, now)] if ca.key_path.exists() else []
+    except CertsError as error:
+        return Check("ca-rollover", "fail", str(error), "restore the state directory from a backup")
+    if not older:
+        return Check("ca-rollover", "skip", "one CA is trusted: no rollover is under way")
+    moved = "follows the new CA" if report is not None and report.has_moved else "is still by the older CA"
+    if needs:
+        return Check(
+            "ca-rollover", "pass", f"the tunnel's certificate {moved}; the older CA is needed: {'; '.join(needs)}"
+        )
+    end = f"end it: jira-certs revoke {ca.path} --ca {fingerprint(older[-1]).hex()}"
+    return Check("ca-rollover", "pass", f"the tunnel's certificate {moved}; nobody needs the older CA any more", end)
 
 
 def check_bind(settings: GatewaySettings) -> Check:
@@ -141,6 +162,7 @@ async def examine(settings: GatewaySettings, state: State, connections: Sequence
     return [
         check_settings(settings),
         check_authority(settings, datetime.now(UTC)),
+        check_rollover(settings, datetime.now(UTC)),
         check_trust(settings),
         check_bind(settings),
         *await check_echo(settings),

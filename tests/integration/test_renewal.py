@@ -8,7 +8,10 @@ import pytest
 
 from agent import renewal
 from agent.errors import Cause
-from certs.certificates import serial_hex
+from agent.identity import CA_FILE
+from certs.ca_directory import CaDirectory
+from certs.certificates import fingerprint, issuer_of, read_certificates, serial_hex
+from certs.errors import AuthorityUnfit
 from tests.support.aging import age_certificate, serial_in
 from tests.support.fake_jira import FakeJira
 from tests.support.in_process import running_gateway
@@ -26,6 +29,7 @@ async def jira():
 @pytest.fixture
 async def stack(tmp_path, monkeypatch):
     monkeypatch.setattr(renewal, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(renewal, "SOON_SECONDS", 0.5)
     async with running_gateway(tmp_path) as stack:
         yield stack
 
@@ -140,3 +144,68 @@ async def test_an_instance_that_is_not_on_record_is_told_and_works_on(stack, jir
     assert any("not have it on record" in warning for warning in board.warnings())
     assert serial_in(agent.settings.state_dir) == old
     assert (await (await stack.caller("hq")).send("GET", ECHO)).status == 200
+
+
+def trusted(agent):
+    return read_certificates((agent.settings.state_dir / CA_FILE).read_bytes())
+
+
+def server_issuer(stack, bundle):
+    return issuer_of(read_certificates((stack.folder / "gateway" / "server.pem").read_bytes())[0], bundle)
+
+
+async def test_a_new_ca_takes_over_under_load_and_the_older_one_ends(stack, jira):
+    agents = [await stack.enroll("hq", jira, links=2), await stack.enroll("branch", jira, links=1)]
+    asleep = await stack.enroll("asleep", jira, links=1)
+    await stack.connect("hq")
+    load = Load(await stack.caller("hq"))
+    ca = CaDirectory(stack.folder / "gateway" / "ca")
+    old = ca.authority().certificate
+    await asleep.kill()
+    async with load.running():
+        new = ca.rotate(datetime.now(UTC)).certificate
+        await until(lambda: all(trusted(agent) == [new, old] for agent in agents), seconds=20)
+        late = await stack.enroll("late", jira, links=1)  # its code pins the older CA
+        assert trusted(late) == [new, old]
+        await until(lambda: ca.rollover() is not None and len(ca.rollover().waiting) == 1, seconds=20)
+        assert ca.rollover().waiting[0].who == f"asleep/{asleep.instance}"
+        assert server_issuer(stack, [old]) is not None, "the tunnel shows the older CA while somebody knows only that"
+        with pytest.raises(AuthorityUnfit, match="asleep"):
+            ca.distrust(fingerprint(old), datetime.now(UTC))
+
+        await stack.start(asleep)
+        await until(lambda: server_issuer(stack, [new]) is not None, seconds=20)
+        await until(lambda: ca.rollover().has_moved)
+        again = await stack.enroll("again", jira, links=1)  # its code pins the new one
+        everybody = [*agents, asleep, late, again]
+        await until(lambda: not ca.needs(old, datetime.now(UTC)))
+        ca.distrust(fingerprint(old), datetime.now(UTC))
+        await until(lambda: all(trusted(agent) == [new] for agent in everybody), seconds=20)
+        await until(lambda: all(len(stack.links_of(agent)) == agent.settings.links.minimum for agent in everybody))
+        for link in stack.gateway.registry.links():
+            link.link.abort()  # everybody dials anew, with what is trusted now
+        before = len(load.statuses)
+        await until(lambda: all(stack.links_of(agent) for agent in everybody), seconds=20)
+        lost = load.statuses[before:]
+        checked = load.statuses[:before]
+        await until(lambda: len(load.statuses) > before + len(lost) + 50)
+
+    assert len(checked) > 300
+    assert set(checked) == {200}
+    assert ca.rollover() is None
+
+
+async def test_an_agent_whose_ca_was_distrusted_by_force_is_out_at_once_and_is_told_what_to_do(stack, jira):
+    agent = await stack.enroll("hq", jira, links=1)
+    ca = CaDirectory(stack.folder / "gateway" / "ca")
+    old = ca.authority()
+    renewal.SOON_SECONDS = 60.0  # it does not renew in time; the fixture puts it back
+    ca.rotate(datetime.now(UTC))
+    ca.distrust(old.fingerprint, datetime.now(UTC), force=True)
+    await until(lambda: not list(stack.gateway.registry.links()), seconds=5)
+    supervisor = agent.agent.board.service.supervisor
+    await until(lambda: supervisor.trouble, seconds=10)
+
+    [trouble] = supervisor.trouble.values()
+    assert trouble.error.cause is Cause.GATEWAY_UNTRUSTED
+    assert "enroll again" in str(trouble.error)

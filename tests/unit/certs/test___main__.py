@@ -73,7 +73,12 @@ def test_a_ca_is_rotated_with_an_overlap(jira_certs, as_json, ca):
     new = as_json("renew", ca, "--ca")["fingerprint"]
     assert [each["fingerprint"] for each in as_json("show", ca)["certificates"]] == [new, old]
     jira_certs("revoke", ca, "--ca", new, status=1)
-    assert [each["fingerprint"] for each in as_json("revoke", ca, "--ca", old)["certificates"]] == [new]
+    assert "still needed: agents may have certificates by it" in jira_certs("revoke", ca, "--ca", old, status=1).stderr
+    assert as_json("show", ca)["rollover"]["signs"] == new
+    assert "needed_by    agents may have" in jira_certs("show", ca).stdout
+    ended = as_json("revoke", ca, "--ca", old, "--force")
+    assert [each["fingerprint"] for each in ended["certificates"]] == [new]
+    assert "rollover" not in ended
     assert len(read_certificates((ca / "ca.pem").read_bytes())) == 1
 
 

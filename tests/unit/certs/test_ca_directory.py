@@ -27,7 +27,8 @@ from certs.errors import (
 )
 from certs.files import write_public
 from certs.identity import AgentIdentity
-from certs.keys import make_key, public_der, read_key
+from certs.keys import make_key, public_der, read_key, write_key
+from certs.rollover import Rollover, Waiting
 
 HQ = AgentIdentity("hq", "a1")
 
@@ -160,7 +161,7 @@ def test_a_watcher_notices_every_change_and_nothing_else(ca, now):
         lambda: ca.revoke_serial(7),
         lambda: ca.revoke_serial(8),
         lambda: ca.rotate(now),
-        lambda: ca.distrust(fingerprint(ca.bundle()[1])),
+        lambda: ca.distrust(fingerprint(ca.bundle()[1]), now, force=True),
         ca.deny_list_path.unlink,
     ):
         change()
@@ -202,32 +203,88 @@ def test_a_rotation_overlaps_two_cas_and_ends_by_distrusting_the_old_one(ca, now
     assert ca.authority().certificate == new.certificate
     renewed = ca.renew(Order(ca.path / "a.pem"), now)  # signed by the old one, renewed by the new one
     assert issuer_of(renewed, ca.bundle()) == new.certificate
-    ca.distrust(fingerprint(old.certificate))
+    assert ca.previous().certificate == old.certificate
+    assert stat.S_IMODE(ca.previous_path.stat().st_mode) == 0o600
+    week = now + timedelta(days=7)
+    ca.distrust(fingerprint(old.certificate), week)
     assert ca.bundle() == [new.certificate]
+    assert not ca.previous_path.exists()
+
+
+def test_a_ca_that_is_still_needed_is_distrusted_by_force_only(ca, now):
+    old = ca.authority()
+    ca.issue_server(Order(ca.path.parent / "server.pem"), ["localhost"], now)
+    ca.issue_agent(Order(ca.path / "a.pem"), HQ, now)
+    ca.issue_agent(Order(ca.path / "expired.pem"), HQ, now - timedelta(days=30))
+    ca.rotate(now)
+    week = now + timedelta(days=6)
+    with pytest.raises(AuthorityUnfit) as caught:
+        ca.distrust(old.fingerprint, week)
+    assert "a.pem was signed by it" in str(caught.value)
+    assert "server.pem was signed by it" in str(caught.value)
+    assert "agents may have certificates by it" in str(caught.value)
+    assert "expired.pem" not in str(caught.value)
+    assert len(ca.bundle()) == 2
+    ca.distrust(old.fingerprint, week, force=True)
+    assert len(ca.bundle()) == 1
+
+
+def test_who_is_named_by_the_gateway_counts_until_his_time_and_only_for_this_rollover(ca, now):
+    old = ca.authority().certificate
+    signer = fingerprint(ca.rotate(now).certificate).hex()
+    later = now + timedelta(days=1)
+    ca.report(Rollover(signer, fingerprint(old).hex(), (Waiting("hq/a1", later),)))
+    assert [need[:5] for need in ca.needs(old, now)] == ["hq/a1"]
+    assert ca.needs(old, later) == []
+    ca.report(Rollover("another", "", ()))
+    assert "agents may have" in ca.needs(old, now)[0]
+    write_public(ca.rollover_path, b"[]")
+    assert ca.rollover() is None
+    assert "agents may have" in ca.needs(old, now)[0]
+
+
+def test_a_second_rollover_waits_for_the_end_of_the_first(ca, now):
+    old = ca.authority()
+    ca.rotate(now)
+    before = sorted(path.read_bytes() for path in ca.path.iterdir())
+    with pytest.raises(AuthorityUnfit, match="end that first"):
+        ca.rotate(now)
+    assert sorted(path.read_bytes() for path in ca.path.iterdir()) == before
+    ca.distrust(old.fingerprint, now, force=True)
+    ca.rotate(now)
 
 
 def test_the_ca_that_signs_is_never_distrusted(ca, now):
     for wrong in (b"\x00" * 32, b""):
         with pytest.raises(CertificateRejected):
-            ca.distrust(wrong)
+            ca.distrust(wrong, now)
     with pytest.raises(AuthorityUnfit):
-        ca.distrust(ca.authority().fingerprint)
+        ca.distrust(ca.authority().fingerprint, now, force=True)
     assert len(ca.bundle()) == 1
 
 
 def test_a_crash_in_the_middle_of_a_rotation_leaves_the_old_ca_working(ca, now, monkeypatch):
-    old = ca.authority()
+    old = ca.authority().certificate
 
     def crash(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("certs.ca_directory.write_key", crash)
-    with pytest.raises(KeyboardInterrupt):
-        ca.rotate(now)
-    monkeypatch.undo()
-    assert ca.authority().certificate == old.certificate
+    def crash_at_the_second(path, key, **options):
+        crash() if path == ca.key_path else write_key(path, key, **options)
+
+    for name, step in (("write_key", crash), ("write_public", crash), ("write_key", crash_at_the_second)):
+        monkeypatch.setattr(f"certs.ca_directory.{name}", step)
+        with pytest.raises(KeyboardInterrupt):
+            ca.rotate(now)
+        monkeypatch.undo()
+        assert ca.authority().certificate == old
+        assert ca.previous() is None
+    orphan = ca.bundle()[0]
     ca.issue_agent(Order(ca.path / "a.pem"), HQ, now)
-    assert ca.rotate(now).certificate in ca.bundle()
+    new = ca.rotate(now)
+    assert ca.bundle() == [new.certificate, old], "what never signed is trusted no more"
+    assert orphan not in ca.bundle()
+    assert ca.previous().certificate == old
 
 
 def test_a_rotation_while_a_certificate_is_issued_disturbs_nobody(ca, now, monkeypatch):

@@ -6,11 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretBytes, SecretStr
 
-from certs.certificates import fingerprint, read_agent_certificate, read_certificates, server_names
+from certs.certificates import (
+    fingerprint,
+    issuer_of,
+    key_id,
+    read_agent_certificate,
+    read_certificates,
+    server_names,
+)
 from certs.csr import make_csr
-from certs.enrollment import EnrollmentRequest, parse_code
+from certs.enrollment import EnrollmentRequest, check_ca, parse_code
 from certs.errors import CsrRejected, FileUnusable
 from certs.keys import make_key
+from certs.rollover import Rollover, Waiting
 from certs.tls import TunnelTls
 from gateway.certificate_authority import CertificateAuthority, enroll, invite, renew, tunnel_hosts
 from gateway.sealing import SecretKey
@@ -168,11 +176,90 @@ def test_the_servers_certificate_is_renewed_for_other_hosts_and_at_half_life(aut
     assert authority.renew_server(hosts, NOW + later)
 
 
-def test_the_servers_certificate_follows_a_new_ca(authority, tmp_path):
-    authority.renew_server(["gateway.example.com"], NOW)
-    authority._ca.rotate(NOW)
+HOSTS = ["gateway.example.com"]
 
-    assert authority.renew_server(["gateway.example.com"], NOW)
+
+def issuer(authority):
+    return issuer_of(read_certificates(authority.files.certificate.read_bytes())[0], authority._ca.bundle())
+
+
+def test_the_servers_certificate_stays_with_the_older_ca_until_it_may_move(authority):
+    authority.renew_server(HOSTS, NOW)
+    old, pinned = authority._ca.authority().certificate, authority.fingerprint
+    new = authority._ca.rotate(NOW).certificate
+
+    assert not authority.renew_server(HOSTS, NOW)
+    assert authority.fingerprint == pinned, "codes pin what the tunnel shows"
+    assert authority.renew_server(HOSTS, NOW + timedelta(days=16)), "it does not end meanwhile"
+    assert authority.renew_server(["other.example.com"], NOW + timedelta(days=16))
+    assert issuer(authority) == old
+    assert authority.renew_server(HOSTS, NOW, may_move=True)
+    assert issuer(authority) == new
+    assert authority.fingerprint == fingerprint(new)
+    assert not authority.renew_server(HOSTS, NOW), "it does not go back"
+
+
+def test_a_lost_certificate_is_made_by_the_older_ca_while_agents_know_only_that(authority):
+    authority.renew_server(HOSTS, NOW)
+    old = authority._ca.authority().certificate
+    authority._ca.rotate(NOW)
+    authority.files.certificate.unlink()
+    assert authority.fingerprint == fingerprint(old)
+
+    assert authority.renew_server(HOSTS, NOW)
+    assert issuer(authority) == old
+
+
+def test_without_the_older_cas_key_the_servers_certificate_is_kept_until_its_last_day(authority):
+    authority.renew_server(HOSTS, NOW)
+    old = authority._ca.authority().certificate
+    new = authority._ca.rotate(NOW).certificate
+    authority._ca.previous_path.unlink()
+
+    assert not authority.renew_server(HOSTS, NOW + timedelta(days=28))
+    assert issuer(authority) == old
+    assert authority.renew_server(HOSTS, NOW + timedelta(days=29, minutes=1))
+    assert issuer(authority) == new
+
+
+def test_a_servers_certificate_of_a_ca_that_nobody_trusts_is_replaced(authority):
+    authority.renew_server(HOSTS, NOW)
+    old = authority._ca.authority()
+    authority._ca.rotate(NOW)
+    authority._ca.distrust(old.fingerprint, NOW, force=True)
+
+    assert authority.renew_server(HOSTS, NOW)
+    assert issuer(authority) == authority._ca.authority().certificate
+
+
+async def test_during_a_rollover_who_enrolls_trusts_both_cas_and_is_signed_by_the_new_one(store, authority):
+    authority.renew_server(HOSTS, NOW)
+    old, new = authority._ca.authority(), authority._ca.rotate(NOW)
+    code, key = await invited(store, authority), make_key()
+    enrolled = await enroll(store, authority, request(code, key), peer="192.0.2.1", now=NOW)
+
+    assert code.ca_fingerprint == old.fingerprint
+    assert check_ca(authority.pem, code.ca_fingerprint) == old.pem
+    assert enrolled.grant.check(key, code.ca_fingerprint).signer == key_id(new.certificate)
+    assert read_certificates(enrolled.grant.ca_bundle) == [new.certificate, old.certificate]
+
+
+def test_where_it_stands_is_written_down_for_others_and_removed_at_the_end(authority):
+    assert authority.report(()) is None
+    old = authority._ca.authority()
+    authority._ca.rotate(NOW)
+    waiting = (Waiting("acme/i1", NOW + HOUR),)
+    report = authority.report(waiting)
+
+    assert (
+        report
+        == authority._ca.rollover()
+        == Rollover(authority.cas[0].fingerprint.hex(), old.fingerprint.hex(), waiting)
+    )
+    assert not report.has_moved
+    authority._ca.distrust(old.fingerprint, NOW, force=True)
+    assert authority.report(()) is None
+    assert authority._ca.rollover() is None
 
 
 def test_a_certificate_brought_by_hand_is_left_alone_without_the_cas_key(authority):

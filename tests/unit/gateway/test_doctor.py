@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from certs.ca_directory import CaDirectory
+from certs.rollover import Waiting
 from gateway import doctor
 from gateway.__main__ import app
 from gateway.backup import State
@@ -42,6 +44,26 @@ def test_a_ca_with_a_good_certificate_passes_and_one_that_has_ended_fails(settin
     assert (passed.result, "gateway.example" in passed.detail) == ("pass", True)
     late = doctor.check_authority(settings(), NOW + timedelta(days=400))
     assert (late.result, late.action != "") == ("fail", True)
+
+
+def test_it_says_where_a_change_of_cas_stands(settings, tmp_path):
+    authority = CertificateAuthority(tmp_path)
+    assert doctor.check_rollover(settings(), NOW).result == "skip"
+    authority.create_if_absent(NOW)
+    authority.renew_server(["gateway.example"], NOW)
+    assert doctor.check_rollover(settings(), NOW).result == "skip"
+    CaDirectory(tmp_path / "ca").rotate(NOW)
+    authority.report((Waiting("hq/i1", NOW + timedelta(days=2)),))
+    waiting = doctor.check_rollover(settings(), NOW)
+    assert waiting.result == "pass"
+    assert "is still by the older CA" in waiting.detail
+    assert "hq/i1 (until" in waiting.detail
+
+    authority.renew_server(["gateway.example"], NOW, may_move=True)
+    authority.report(())
+    ended = doctor.check_rollover(settings(), NOW)
+    assert "follows the new CA; nobody needs" in ended.detail
+    assert "jira-certs revoke" in ended.action
 
 
 def test_a_ca_file_that_holds_no_certificate_fails(settings, tmp_path):
@@ -99,7 +121,7 @@ def test_the_command_ends_with_1_when_a_check_fails(command, monkeypatch):
     code, out, err = command("doctor")
     assert code == DENIED
     assert "egress-bind" in out
-    assert err == "jira-gateway: 1 of 12 checks failed: egress-bind\n"
+    assert err == "jira-gateway: 1 of 13 checks failed: egress-bind\n"
 
 
 def test_a_private_address_is_warned_of_when_a_direct_connection_is_added(command, monkeypatch):
