@@ -26,8 +26,8 @@ class Records:
 
 
 def rotated_at(signer_not_before: datetime) -> datetime:
-    """Return when the CA that signs was made."""
-    return signer_not_before + BACKDATE
+    """Return from when on the CA that signs surely was there; its own times are cut to whole seconds."""
+    return signer_not_before + BACKDATE + timedelta(seconds=1)
 
 
 def waiting_for(

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from certs.ca import create_authority
 from certs.certificates import AgentCertificate
 from certs.identity import AgentIdentity
 from certs.rollover import Waiting
-from gateway.rollover import Records, waiting_for
+from gateway.rollover import Records, rotated_at, waiting_for
 from gateway.store import Instance, Invite
 
 SINCE = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -48,6 +49,14 @@ def test_an_instance_waits_until_it_is_seen_with_a_new_certificate_or_its_older_
 
     assert waiting(instances=[row]) == expected
     assert waiting(instances=[row], proven=[HQ]) == ()
+
+
+def test_who_enrolled_in_the_second_before_the_new_ca_was_made_waits():
+    made = SINCE + timedelta(milliseconds=900)
+    since = rotated_at(create_authority(made).certificate.not_valid_before_utc)
+
+    assert made - timedelta(milliseconds=500) < since
+    assert made <= since <= made + timedelta(seconds=1)
 
 
 def test_a_link_by_the_older_ca_waits_also_when_it_is_not_on_record():
