@@ -308,6 +308,21 @@ def test_requests_beyond_the_limit_wait_and_keep_their_body():
     assert stream.consumed == 3
 
 
+def test_the_wait_for_a_place_and_for_jira_is_measured():
+    bench = Bench(limit=1)
+    first, _ = bench.carriage()
+    second, _ = bench.carriage()
+    second.on_end([])
+    bench.now += 1.5
+    first.on_reset(ErrorCode.CANCEL, Progress.SENT, "")
+    bench.now += 0.25
+    answer(bench.pool.calls[1])
+
+    queue, jira = bench.tally.queue, bench.tally.jira
+    assert (sum(queue.counts), queue.total) == (2, 1.5), "the first did not wait"
+    assert (sum(jira.counts), jira.total) == (1, 0.25)
+
+
 def test_a_request_that_waits_too_long_is_told_that_nothing_was_sent():
     bench = Bench(limit=1)
     bench.carriage(timeout_ms=60_000)
