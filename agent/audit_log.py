@@ -150,6 +150,7 @@ class AuditLog:
         if not self._is_open:
             return
         self._is_open = False
+        self._note_gap()
         self.note("stop", **about)
         if not self._writing.acquire(timeout=CLOSE_SECONDS):
             log.error("audit_not_closed", reason="the disk does not answer")
@@ -206,10 +207,8 @@ class AuditLog:
     async def _write(self) -> None:
         """Hand everything that waits to a thread; what fails waits on."""
         self._wake.clear()
-        if self._lost and self.problem is None:
-            gap = {"lost": self._lost, "from": moment(self._lost_from), "until": moment(self._clock())}
-            self._lost, self._lost_from = 0, 0.0
-            self.note("gap", **gap)
+        if self.problem is None:
+            self._note_gap()
         self._batch += self._waiting
         self._batch_bytes += self._waiting_bytes
         self._waiting, self._waiting_bytes = [], 0
@@ -224,6 +223,12 @@ class AuditLog:
         else:
             self._batch_bytes = 0
             self._note_problem(None)
+
+    def _note_gap(self) -> None:
+        if self._lost:
+            gap = {"lost": self._lost, "from": moment(self._lost_from), "until": moment(self._clock())}
+            self._lost, self._lost_from = 0, 0.0
+            self.note("gap", **gap)
 
     def _locked_append(self) -> None:
         with self._writing:
