@@ -534,3 +534,23 @@ def test_a_problem_that_we_do_not_know_is_an_answer_like_any_other():
     world.stream.end([])
 
     assert world.outcome == (418, None, None)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_paused_instance_is_left_out_whole_so_that_the_attempts_reach_one_that_is_not(method):
+    world = World(method, links=3)
+    for number in range(3):
+        world.links += [agent_link(instance=f"i{number}") for _ in range(3)]
+    for link in world.links[3:]:
+        world.registry.add(link)
+    asked = []
+    while not world.exchange.is_over and world.forward._attempts < 4:
+        instance = world.forward.link.identity.instance
+        asked.append(instance)
+        if len(set(asked)) == 3:
+            break
+        world.stream.lose(ErrorCode.PAUSED, Progress.NOT_SENT, "paused")
+    assert sorted(asked) == ["i0", "i1", "i2"]
+    world.stream.lose(ErrorCode.PAUSED, Progress.NOT_SENT, "paused")
+    assert world.outcome == (503, b"paused", b"no")
+    assert world.exchange.headers[b"Retry-After"] == b"60"

@@ -137,3 +137,39 @@ async def test_silence_has_an_end():
 
     assert answer.problem.slug.name == "jira_timeout"
     assert made.link.opened[0].resets == [ErrorCode.DEADLINE]
+
+
+def site_of(*switches):
+    """A registry with one link per position of the switch, each of its own instance; those that pause refuse."""
+    registry = Registry()
+    for number, switch in enumerate(switches):
+        made = agent_link(instance=f"i{number}")
+        answers = {"serverInfo": (200, INFO), "myself": (200, MYSELF)}
+        if switch == b"paused":
+            answers = dict.fromkeys(answers, ErrorCode.PAUSED)
+        made.link = AnsweringLink(answers)
+        made.announce({b"switch": switch, b"switch-reason": b"upgrade" if switch == b"paused" else b""})
+        registry.add(made)
+    return registry
+
+
+async def test_an_agent_that_is_paused_everywhere_fails_in_the_words_of_its_administrator():
+    checks = await probe.test_connection(entry(), site_of(b"paused", b"paused"))
+    assert results(checks) == [("agent", "fail"), ("jira", "fail"), ("login", "skip")]
+    assert "paused by its administrator (upgrade)" in checks[0].detail
+    assert "jira-agent resume" in checks[0].action
+
+
+async def test_an_instance_that_is_not_paused_is_asked_instead():
+    checks = await probe.test_connection(entry(), site_of(b"paused", b"open", b"paused", b"read-only"))
+    assert results(checks) == [("agent", "pass"), ("jira", "pass"), ("login", "pass")]
+    assert "2 of 4 instances paused by their administrator" in checks[0].detail
+    assert "1 of 4 instances read-only by their administrator" in checks[0].detail
+
+
+async def test_what_an_agent_says_of_its_switch_decides_nothing():
+    """One that says that it is paused and answers is as good as any other, and one that refuses is not asked twice."""
+    registry = site_of(b"paused")
+    link = next(registry.links()).link
+    link.answers = {"serverInfo": (200, INFO), "myself": (200, MYSELF)}
+    assert results(await probe.test_connection(entry(), registry))[1:] == [("jira", "pass"), ("login", "pass")]

@@ -175,3 +175,31 @@ def test_what_links_carried_outlives_them():
     registry.remove(here)
     assert registry.traffic() == {"hq": Traffic(11, 22, 33.0)}
     assert registry.opened == {"hq": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_taken"),
+    [
+        (b"switch", b"paused", True),
+        (b"switch", b"read-only", True),
+        (b"switch", b"open", True),
+        (b"switch", b"closed", False),
+        (b"switch-reason", "Wartung für Öl".encode(), True),
+        (b"switch-reason", b"", True),
+        (b"switch-reason", b"a\nb", False),
+        (b"switch-reason", b"\x1b[2J", False),
+        (b"switch-reason", b"x" * 801, False),
+    ],
+)
+def test_of_a_switch_only_positions_and_one_line_are_taken(name, value, is_taken):
+    link = agent_link()
+    link.announce({name: value})
+    assert (name in link.settings) is is_taken
+
+
+def test_siblings_are_the_links_of_one_instance():
+    registry = Registry()
+    links = [agent_link(instance=instance) for instance in ("i1", "i1", "i2")]
+    for link in links:
+        registry.add(link)
+    assert registry.siblings(links[0]) == {id(links[0]), id(links[1])}
