@@ -282,3 +282,21 @@ async def test_it_goes_on_at_once_when_it_is_woken(scene):
             await asyncio.sleep(0)
         assert len(scene.open) == 1
         running.cancel()
+
+
+async def test_a_pause_takes_back_what_is_on_its_way_and_nothing_goes_until_it_ends(scene):
+    scene.fill(3)
+    await scene.turn()
+    links = scene.links
+    sent = scene.open
+    scene.links = []
+    scene.courier.interrupt()
+    assert [stream.resets for stream in sent] == [[ErrorCode.CANCEL]] * 3
+    await scene.turn()
+    assert scene.spool.dropped == []
+
+    scene.links = links
+    await scene.turn()
+    assert ids(scene.open) == [1, 2, 3]
+    scene.answer(204)
+    assert sorted(scene.spool.dropped) == [1, 2, 3]
