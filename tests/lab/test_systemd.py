@@ -19,8 +19,10 @@ UNITS = [path.name for path in (PROJECT / "systemd").glob("*.service")]
 QUICK = "[Service]\nWatchdogSec=3\nRestartSec=100ms\n"
 GATEWAY_ENV = "JIRA_GATEWAY_TUNNEL_URL=wss://127.0.0.1:8443\n"
 AGENT_ENV = "JIRA_AGENT_JIRA_URL=http://127.0.0.1:9/jira\nJIRA_AGENT_LINKS=1\n"
+BUSY_SECONDS = 60.0
+"""For what takes two seconds on a machine that does nothing else."""
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
@@ -50,7 +52,9 @@ def drop_in(debian, unit, text):
 
 
 def wait_status(debian, unit, text):
-    debian.wait(f"systemctl show {unit} -p StatusText | grep -F '{text}'", f"the status '{text}' of {unit}", 30)
+    debian.wait(
+        f"systemctl show {unit} -p StatusText | grep -F '{text}'", f"the status '{text}' of {unit}", BUSY_SECONDS
+    )
 
 
 def start_gateway(debian):
@@ -96,7 +100,7 @@ def test_a_process_that_hangs_is_killed_and_started_again(debian):
     time.sleep(4)  # longer than the watchdog's time: the loop feeds it
     assert main_pid(debian, AGENT) == pid
     debian.must(f"kill -STOP {pid}")
-    debian.wait("test $(systemctl show jira-agent -p NRestarts --value) = 1", "the restart", 30)
+    debian.wait("test $(systemctl show jira-agent -p NRestarts --value) = 1", "the restart", BUSY_SECONDS)
     wait_status(debian, AGENT, "waiting for enrolment")
     assert main_pid(debian, AGENT) not in {0, pid}
     assert "Watchdog timeout (limit 3s)" in debian.journal(AGENT)
@@ -104,15 +108,15 @@ def test_a_process_that_hangs_is_killed_and_started_again(debian):
 
 @pytest.mark.parametrize("unit", [AGENT, GATEWAY])
 def test_a_process_that_is_killed_is_started_again(debian, unit):
-    drop_in(debian, unit, QUICK)
+    drop_in(debian, unit, "[Service]\nRestartSec=100ms\n")
     debian.write("/etc/jira-gateway/gateway.env", GATEWAY_ENV)
     debian.must(f"systemctl start {unit}")
     for count in range(1, 8):  # more than systemd's own limit of 5 in 10 s
         debian.must(f"kill -KILL {main_pid(debian, unit)}")
         debian.wait(
-            f"test $(systemctl show {unit} -p NRestarts --value) = {count} && systemctl is-active {unit}",
+            f"test $(systemctl show {unit} -p NRestarts --value) -ge {count} && systemctl is-active {unit}",
             "the restart",
-            30,
+            BUSY_SECONDS,
         )
 
 
