@@ -76,7 +76,7 @@ class AuthorityWatch:
         if monotonic() >= self._check_at:
             self._check_at = monotonic() + CHECK_SECONDS
             self._renew(now, may_move=False)
-        if len(self._cas) > 1:
+        if len(self._cas) > 1 and self._authority.can_sign:  # else these CAs are led by whoever has the key
             await self._lead(now)
 
     def reload(self, now: datetime) -> None:
