@@ -128,11 +128,15 @@ def test_a_gateway_that_the_proxy_does_not_reach_is_not_blamed_on_the_proxys_add
     assert "the proxy itself does not get there" in found["proxy"]["action"]
 
 
+def exempt_from_proxy(agent, names):
+    agent.settings |= {"NO_PROXY": names, "no_proxy": names}  # an empty one of the other case would win
+
+
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "127.0.0.1:{port}", "*", "other.example, 127.0.0.1"])
 def test_no_proxy_exempts_the_gateway_from_all_of_them(site, exempt):
     stack, _ = site
     agent = agent_of(site, "straight", JIRA_AGENT_PROXY_URL="http://127.0.0.1:1")
-    agent.settings["NO_PROXY"] = exempt.format(port=stack.tunnel_port)
+    exempt_from_proxy(agent, exempt.format(port=stack.tunnel_port))
     assert enroll(site, agent).returncode == 0
     found = checks(agent)
     assert (found["proxy"]["result"], found["websocket"]["result"]) == ("skip", "pass")
@@ -141,7 +145,7 @@ def test_no_proxy_exempts_the_gateway_from_all_of_them(site, exempt):
 @pytest.mark.parametrize("exempt", ["127.0.0.2", "example.com", "127.0.0.1:1"])
 def test_other_entries_of_no_proxy_exempt_nothing(site, exempt):
     agent = agent_of(site, "through", JIRA_AGENT_PROXY_URL="http://127.0.0.1:1")
-    agent.settings["NO_PROXY"] = exempt
+    exempt_from_proxy(agent, exempt)
     agent.settings["JIRA_AGENT_GATEWAY_URL"] = f"wss://127.0.0.1:{site[0].tunnel_port}"
     found = checks(agent)["proxy"]
     assert (found["result"], "JIRA_AGENT_PROXY_URL" in found["action"]) == ("fail", True)
