@@ -193,6 +193,7 @@ class Gateway:
             lambda: self.directory,
             settings.state_dir,
             self._stored.authority.certificate_files | api,
+            lines=self.tunnel.line_desk,
         )
 
     def _make_tunnel(self) -> TunnelListener:

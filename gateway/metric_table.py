@@ -35,6 +35,13 @@ _LINKS: Final = (
         "agent_instance",
         look="it is much longer than it was",
     ),
+    counter("jira_gateway_line_probes_total", "Visits of agents that measured their line."),
+    counter(
+        "jira_gateway_line_probes_refused_total",
+        "Such visits that had to wait.",
+        look="it grows steadily: somebody measures without end",
+    ),
+    counter("jira_gateway_line_probe_bytes_total", "Bytes of such visits, both ways."),
     counter("jira_gateway_link_received_bytes_total", "Bytes of messages from an agent.", "agent"),
     counter("jira_gateway_link_sent_bytes_total", "Bytes of messages to an agent.", "agent"),
     counter(

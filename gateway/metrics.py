@@ -18,6 +18,7 @@ from gateway.egress_proof import EgressProof
 from gateway.events.metrics import put_events
 from gateway.events.service import EventService
 from gateway.kept_body import KeptRoom
+from gateway.line_desk import LineDesk
 from gateway.metric_table import PREFIX, TABLE
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
@@ -46,6 +47,7 @@ class GatewayMetrics:
     room: KeptRoom | None = None
     events: EventService | None = None
     alerts: AlertService | None = None
+    lines: LineDesk | None = None
     lag: LoopLag = field(default_factory=LoopLag)
     page: MetricsPage = field(init=False)
 
@@ -68,6 +70,10 @@ class GatewayMetrics:
                 sheet.put("jira_gateway_certificate_expiry_timestamp_seconds", expires_at, name)
         is_mismatch = self.egress_proof.mismatch is not None and not self.egress_proof.is_pending
         sheet.put("jira_gateway_egress_mismatch", is_mismatch)
+        if self.lines is not None:
+            sheet.put("jira_gateway_line_probes_total", self.lines.visits)
+            sheet.put("jira_gateway_line_probes_refused_total", self.lines.refused)
+            sheet.put("jira_gateway_line_probe_bytes_total", self.lines.bytes)
         if self.events is not None:
             put_events(sheet, self.events)
         if self.alerts is not None:

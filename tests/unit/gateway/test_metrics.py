@@ -115,3 +115,10 @@ def test_every_name_follows_the_conventions():
         assert metric.name.endswith("_total") == (metric.kind.value == "counter"), metric.name
         assert metric.text.endswith((".", "`.")), metric.name
     assert max(Counter(metric.name for metric in EVERYTHING).values()) == 1
+
+
+def test_visits_of_agents_that_measure_their_line_are_counted(metrics):
+    metrics.lines = SimpleNamespace(visits=3, refused=1, bytes=2048)
+    page = metrics.page.render()
+    for name, value in (("probes_total", "3.0"), ("probes_refused_total", "1.0"), ("probe_bytes_total", "2048.0")):
+        assert f"jira_gateway_line_{name} {value}" in page
