@@ -35,7 +35,8 @@ bundle: $(STAMP) ## bundles that install both programs on other distributions, w
 	PYTHONPATH=packaging $(BIN)/python -m shipping bundle $(if $(ARCH),--arch $(ARCH))
 
 lock:            ## write the locks anew (needs uv; the only step that resolves versions)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --extra gateway pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra gateway --extra otel pyproject.toml -o requirements/gateway-otel.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --group dev --extra gateway --extra otel pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra gateway pyproject.toml -o requirements/gateway.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/agent.lock
 	echo pip | uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links - -o requirements/installer.lock

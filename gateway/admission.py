@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from gateway.addressing import Addressed, by_host, by_path, without_context
 from gateway.authentication import AmbiguousLogin, CallerHeaders, Headers, sort_headers
@@ -57,6 +58,7 @@ class Admission:
     headers: Headers
     timeout: float
     by_host: bool
+    span: Any = None  # what gateway.tracing knows of it, when it is recorded
 
 
 @dataclass(slots=True)

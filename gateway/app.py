@@ -49,6 +49,7 @@ from gateway.store import Store, StoreError, open_store
 from gateway.store.engine import database_path
 from gateway.store.event_store import EventStore, open_event_store
 from gateway.store.migrate import migrate_apart
+from gateway.tracing import open_tracing
 from gateway.tunnel_listener import TunnelListener
 from http1.limits import OpenSockets
 from http1.sweep import Sweeper
@@ -362,6 +363,7 @@ async def _serve(settings: GatewaySettings, places: Mapping[str, Place], lines: 
             directory = await read_directory(store, key)
             gateway = Gateway(settings, Stored(store, events, key, authority), directory, places)
             gateway.outcomes.access = open_access_log(settings, lines)
+            gateway.outcomes.tracing = stack.enter_context(open_tracing(settings))
         except (CertsError, SealingError, StoreError) as error:
             raise CommandFailed(str(error), CONFIGURATION) from None
         except OSError as error:

@@ -121,6 +121,8 @@ class FrontDoor:
             problem = Problem(DRAINING, "The gateway is restarting; try again.")
             self._refuse(exchange, Refused(problem, admission.grant.name), request_id)
             return None
+        if self._outcomes.tracing is not None:
+            self._outcomes.tracing.begin(admission)
         forward = Forward(exchange, admission, request_id, self._around)
         forward.start()
         return None if exchange.is_over else forward

@@ -6,11 +6,13 @@ Never logs a query string, a header value or a body: any of them may hold a secr
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 import structlog
 
 from gateway.access_log import MAX_PATH_SHOWN, AccessLog, Visit, shown_path
 from gateway.addressing import by_path
+from gateway.admission import Admission
 from gateway.errors import INTERNAL, JIRA_LOGIN_REJECTED, Problem
 from gateway.explain import RecentAnswers, Remembered, from_jira, is_worth_remembering
 from gateway.forward import Forward
@@ -28,6 +30,16 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class Spans(Protocol):
+    """Who records requests (gateway.tracing)."""
+
+    def begin(self, admission: Admission) -> None:
+        """A request is about to be sent on."""
+
+    def finished(self, forward: Forward, status: int, problem: Problem | None) -> None:
+        """A request has its outcome."""
+
+
 class OutcomeLog:
     """Counts and logs outcomes, and keeps `recent` ones to be explained; the only owner of these counters.
 
@@ -37,6 +49,7 @@ class OutcomeLog:
     def __init__(self, clock: Callable[[], datetime] = _now) -> None:
         self.recent = RecentAnswers()
         self.access: AccessLog | None = None
+        self.tracing: Spans | None = None
         self._clock = clock
         self.timings = Timings()
         self.by_status: Counter[int] = Counter()
@@ -65,6 +78,8 @@ class OutcomeLog:
             self.by_status[status] += 1
         else:
             self.hung_up += 1
+        if self.tracing is not None:
+            self.tracing.finished(forward, status, problem)
         if self.access is not None:
             self.access.forwarded(forward, status, problem)
         if problem is None:

@@ -129,6 +129,10 @@ class GatewaySettings(ProgramSettings):
     events_max_bytes: int = Field(10 * 1024**3, ge=1024**2, description="size of the events that are kept (10 GiB)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless a terminal")
+    otel_endpoint: Annotated[str | None, _url(("http", "https"), "http://127.0.0.1:4318")] = Field(
+        None, description="OpenTelemetry collector (OTLP/HTTP) that gets a span per request (off)"
+    )
+    otel_share: float = Field(1.0, ge=0, le=1, description="how much of what callers do not trace is traced")
     alert_url: SecretStr | None = Field(None, description="where alerts are posted; may hold a token (off)")
     alert_secret: SecretStr | None = Field(None, description="whsec_…: signs alerts (Standard Webhooks)")
     access_log: bool = Field(True, description="one line per request; 0: only what fails is logged")
