@@ -67,7 +67,7 @@ class CanaryWatch:
     def look(self, now: float) -> None:
         """Send what is due, and take out of use what did not answer."""
         timings, is_resting = self.timings, self._is_resting()
-        for agent_link in self._registry.links():
+        for agent_link in self._registry.every_link():
             canary = agent_link.canary
             if agent_link.is_unproven and canary.took is not None:
                 self._registry.prove(agent_link)
@@ -80,7 +80,7 @@ class CanaryWatch:
                 canary.send(agent_link.link, now, timings.patience)
 
     def _forgive(self, seconds: float) -> None:
-        for agent_link in self._registry.links():
+        for agent_link in self._registry.every_link():
             canary = agent_link.canary
             if canary.sent_at is not None:
                 canary.sent_at += seconds

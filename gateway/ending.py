@@ -46,7 +46,7 @@ class Ending:
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        agents = sum(agent_link.in_flight for agent_link in self.registry.links())
+        agents = sum(agent_link.in_flight for agent_link in self.registry.every_link())
         return self.local.active + self.direct.streams + agents
 
     async def drain(self, door: FrontDoor, close_feed: Callable[[], None], seconds: float) -> None:
@@ -84,5 +84,5 @@ class Ending:
     async def _say_goodbye(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as goodbyes:
-                for agent_link in self.registry.links():
+                for agent_link in self.registry.every_link():
                     goodbyes.create_task(agent_link.link.drain(1.0))

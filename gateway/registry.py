@@ -244,10 +244,14 @@ class Registry:
         self.wedged.append(row)
 
     def links(self, agent: str | None = None) -> Iterator[AgentLink]:
-        """Iterate over a copy of the links of one agent, or of all, those that are not used yet among them."""
+        """Iterate over a copy of the links in use of one agent, or of all."""
         lists = self._agents.values() if agent is None else [self._agents.get(agent, [])]
         for links in list(lists):
             yield from list(links)
+
+    def every_link(self, agent: str | None = None) -> Iterator[AgentLink]:
+        """Iterate over those and the unproven ones."""
+        yield from self.links(agent)
         yield from [link for link in self._unproven if agent in {None, link.identity.name}]
 
     def siblings(self, agent_link: AgentLink) -> set[int]:
@@ -258,7 +262,7 @@ class Registry:
     def traffic(self) -> dict[str, Traffic]:
         """Return what all links have carried since the start, by agent."""
         found = {name: replace(gone) for name, gone in self._gone.items()}
-        for agent_link in self.links():
+        for agent_link in self.every_link():
             found.setdefault(agent_link.identity.name, Traffic()).add(agent_link.link.traffic)
         return found
 

@@ -20,10 +20,10 @@ def status_page(registry: Registry, directory: Directory, software: str) -> dict
 
 
 def link_rows(registry: Registry) -> list[dict[str, Any]]:
-    """Return one row per live link, and one per link that was lately taken out of use (`wedged_at`)."""
+    """Return one row per live link, used or not, and one per link that was lately taken out of use (`wedged_at`)."""
     now = datetime.now(UTC)
     wedged = [row for row in registry.wedged if now - datetime.fromisoformat(row["wedged_at"]) < WEDGED_SHOWN]
-    return [*(_row(agent_link) for agent_link in registry.links()), *wedged]
+    return [*(_row(agent_link) for agent_link in registry.every_link()), *wedged]
 
 
 def wedged_row(agent_link: AgentLink, now: datetime) -> dict[str, Any]:

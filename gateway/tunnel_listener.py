@@ -102,7 +102,7 @@ class TunnelListener:
         self._directory = directory
         self._denied = denied
         now = datetime.now(UTC)
-        for agent_link in self._registry.links():
+        for agent_link in self._registry.every_link():
             expired = agent_link.certificate.not_after <= now
             if expired or self._is_revoked(agent_link.certificate):
                 reason = "expired" if expired else "revoked"
@@ -132,7 +132,7 @@ class TunnelListener:
 
     async def _close(self, server: Server) -> None:
         server.close(close_connections=False)
-        for agent_link in self._registry.links():
+        for agent_link in self._registry.every_link():
             agent_link.link.abort()
         self.line_desk.drop(lambda _: True)
         with suppress(TimeoutError):
@@ -200,7 +200,7 @@ class TunnelListener:
 
     def _has_links_enough(self, certificate: AgentCertificate) -> bool:
         identity = certificate.identity
-        return sum(link.identity == identity for link in self._registry.links(identity.name)) >= MAX_LINKS
+        return sum(link.identity == identity for link in self._registry.every_link(identity.name)) >= MAX_LINKS
 
     def _is_revoked(self, certificate: AgentCertificate) -> bool:
         identity = certificate.identity

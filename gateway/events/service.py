@@ -119,7 +119,7 @@ class EventService:
         self.deliverer.use(directory.subscriptions)
         self.registrar.use(directory)
         self.sweeper.use(directory)
-        for agent_link in self._around.registry.links():
+        for agent_link in self._around.registry.every_link():
             self.tell_hooks(agent_link)
 
     def tell_hooks(self, agent_link: AgentLink) -> None:

@@ -140,7 +140,8 @@ def test_a_new_link_of_a_wedged_instance_is_used_only_when_it_is_proven():
     wedged_again, proven = agent_link(instance="i1"), agent_link(instance="i1")
     world.add(wedged_again)
     assert {world.registry.pick("hq") for _ in range(4)} == {other}
-    assert wedged_again in list(world.registry.links("hq"))  # a revocation finds it, a drain waits for it
+    assert wedged_again in list(world.registry.every_link("hq"))  # a revocation finds it
+    assert wedged_again not in list(world.registry.links("hq"))  # and nobody takes the agent for connected
     assert [row["usable"] for row in link_rows(world.registry)[:2]] == [True, False]
 
     world.go_on(20, answers=lambda link: link is other)
@@ -162,7 +163,7 @@ def test_an_unproven_link_that_is_lost_is_forgotten():
     world.add(fresh)
     world.registry.remove(fresh)
 
-    assert list(world.registry.links()) == []
+    assert list(world.registry.every_link()) == []
     world.registry.prove(fresh)
     assert world.registry.pick("hq") is None
 
