@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
+from random import Random
 from time import monotonic
 
 import pytest
@@ -39,10 +40,11 @@ async def send_many(caller, methods, count):
     async def one(method, number):
         outcomes.append((method, await caller.send(method, marked(method, number), body=b"x")))
 
+    requests = [(method, number) for number in range(count) for method in methods]
+    Random(count).shuffle(requests)  # links take turns: no method may always meet the same one
     async with asyncio.TaskGroup() as tasks:
-        for number in range(count):
-            for method in methods:
-                tasks.create_task(one(method, number))
+        for method, number in requests:
+            tasks.create_task(one(method, number))
     return outcomes
 
 

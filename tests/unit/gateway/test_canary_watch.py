@@ -40,7 +40,7 @@ class World:
         while self.now < end:
             self.now += TICK
             self.watch.look(self.now)
-            for link in self.registry.links():
+            for link in self.registry.every_link():
                 for stream in link.link.opened:
                     if not stream.is_closed and answers(link):
                         stream.respond(ResponseHead(204, []))
