@@ -20,20 +20,22 @@ class LabUnavailable(Exception):
     """This machine cannot make namespaces; the reason is for the skip."""
 
 
-def _ip(*words: str) -> None:
+def ip(*words: str) -> None:
+    """Run an `ip` command; raises `LabUnavailable`."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
     if done.returncode != 0:
         raise LabUnavailable(f"'ip {' '.join(words)}' failed: {done.stderr.strip()}")
 
 
 @contextmanager
-def _namespace(name: str) -> Iterator[str]:
-    _ip("netns", "add", name)
+def namespace(name: str) -> Iterator[str]:
+    """Make a namespace with a loopback, and remove it at the end."""
+    ip("netns", "add", name)
     try:
-        _ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", name, "link", "set", "lo", "up")
         yield name
     finally:
-        _ip("netns", "del", name)
+        ip("netns", "del", name)
 
 
 @contextmanager
@@ -57,14 +59,14 @@ def two_hosts(near_addresses: Sequence[str], far_address: str) -> Iterator[tuple
     _check()
     prefix = f"jt{os.getpid()}"
     with ExitStack() as stack:
-        near = stack.enter_context(_namespace(f"{prefix}-near"))
-        far = stack.enter_context(_namespace(f"{prefix}-far"))
-        _ip("-n", near, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", far)
+        near = stack.enter_context(namespace(f"{prefix}-near"))
+        far = stack.enter_context(namespace(f"{prefix}-far"))
+        ip("-n", near, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", far)
         for address in near_addresses:
-            _ip("-n", near, "addr", "add", f"{address}/24", "dev", "wan0")
-        _ip("-n", far, "addr", "add", f"{far_address}/24", "dev", "wan1")
+            ip("-n", near, "addr", "add", f"{address}/24", "dev", "wan0")
+        ip("-n", far, "addr", "add", f"{far_address}/24", "dev", "wan1")
         for name, device in ((near, "wan0"), (far, "wan1")):
-            _ip("-n", name, "link", "set", device, "up")
+            ip("-n", name, "link", "set", device, "up")
         yield near, far
 
 
