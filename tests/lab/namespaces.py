@@ -42,7 +42,7 @@ def namespace(name: str) -> Iterator[str]:
 def one_host() -> Iterator[str]:
     """Make a namespace with nothing but a loopback; raises `LabUnavailable`."""
     _check()
-    with _namespace(f"jt{os.getpid()}-one") as name:
+    with namespace(f"jt{os.getpid()}-one") as name:
         yield name
 
 

@@ -17,7 +17,7 @@ from tests.lab.networks import COMPANY, COMPANY6, GATEWAY, GATEWAY6, TUNNEL_PORT
 from tests.lab.traffic import Traffic
 from tests.support.callers import ask, bearer
 from tests.support.fake_jira import JiraProcess
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import Stack, page, wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -75,14 +75,24 @@ class Site:
             yield traffic
         finally:
             traffic.stop()
-        traffic.check_against(self.jira)
+        with inside(self.net.company):
+            traffic.check_against(self.jira)
+
+
+@pytest.fixture(scope="module")
+def company(net, tmp_path_factory):
+    with ExitStack() as stack:
+        yield Site(net, tmp_path_factory.mktemp("site"), stack)
 
 
 @pytest.fixture
-def site(net, tmp_path):
+def site(net, company):
+    """The installation that the tests share; each leaves a network without faults."""
     net.forget_idle_flows(600)
-    with ExitStack() as stack:
-        yield Site(net, tmp_path / "s", stack)
+    with inside(net.company):
+        company.jira.call("clear")
+        wait_until(lambda: page(company.agent.admin_port, "/readyz")[0] == 200, "the agent has a link")
+    return company
 
 
 def test_the_agent_works_and_nobody_gets_in(net, site):
