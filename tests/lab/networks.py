@@ -81,6 +81,8 @@ class Networks:
             yield
         finally:
             ip("-n", self.firewall, "link", "set", "wan1", "up")
+            # Linux takes IPv6 addresses away with the link.
+            ip("-n", self.firewall, "addr", "replace", f"{WAN6}/64", "dev", "wan1", "nodad")
 
     def black_hole(self) -> AbstractContextManager[None]:
         """Drop everything of the tunnel in both directions."""
