@@ -1,4 +1,4 @@
-"""A real squid on loopback: Basic authentication, CONNECT to one port only, plain and over TLS. Ended by its id."""
+"""A real squid, on loopback unless told otherwise: Basic authentication, CONNECT to one port only, plain and over TLS. Ended by its id."""
 
 import shutil
 import subprocess
@@ -20,8 +20,10 @@ class SquidUnavailable(Exception):
 class Squid:
     """Where it listens, its CA, and what it has let through."""
 
-    def __init__(self, folder, allowed_port):
+    def __init__(self, program, folder, allowed_port, host):
+        self.program = program
         self.folder = folder
+        self.host = host
         self.allowed_port = allowed_port
         self.port = free_port()
         self.tls_port = free_port()
@@ -38,8 +40,8 @@ class Squid:
 
     def _configuration(self, pair):
         return f"""
-http_port 127.0.0.1:{self.port}
-https_port 127.0.0.1:{self.tls_port} tls-cert={pair}
+http_port {self.host}:{self.port}
+https_port {self.host}:{self.tls_port} tls-cert={pair}
 auth_param basic program {AUTHENTICATOR} {self.folder}/htpasswd
 auth_param basic realm corporate
 acl tunnel port {self.allowed_port}
@@ -57,6 +59,17 @@ shutdown_lifetime 0 seconds
 visible_hostname lab
 """
 
+    def start(self):
+        """Start it in the current network namespace."""
+        with (self.folder / "out").open("ab") as out:
+            command = [self.program, "-N", "-f", str(self.folder / "squid.conf")]
+            self._process = subprocess.Popen(command, stdout=out, stderr=out)
+
+    def stop(self):
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+
     def statuses(self):
         """Return squid's words for every CONNECT so far: TCP_TUNNEL/200, TCP_DENIED/407 …"""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
@@ -67,14 +80,14 @@ visible_hostname lab
 
         for port in (self.port, self.tls_port):
             with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)):
+                if knock.connect_ex((self.host, port)):
                     return False
         return True
 
 
 @contextmanager
-def running_squid(allowed_port):
-    """Run one until the end of the block.
+def running_squid(allowed_port, host="127.0.0.1"):
+    """Run one until the end of the block; `stop` and `start` it meanwhile.
 
     Raises:
         SquidUnavailable: it is not installed.
@@ -84,17 +97,15 @@ def running_squid(allowed_port):
         raise SquidUnavailable("squid is not installed")
     folder = Path(tempfile.mkdtemp(prefix="jt-squid-"))
     try:
-        squid = Squid(folder, allowed_port)
+        squid = Squid(program, folder, allowed_port, host)
         folder.chmod(0o755)
         for path in [folder, *folder.iterdir()]:
             shutil.chown(path, "proxy", "proxy")
-        with (folder / "out").open("wb") as out:
-            process = subprocess.Popen([program, "-N", "-f", str(folder / "squid.conf")], stdout=out, stderr=out)
+        squid.start()
         try:
             wait_until(squid.is_up, "squid listens")
             yield squid
         finally:
-            process.kill()
-            process.wait()
+            squid.stop()
     finally:
         shutil.rmtree(folder)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import quote
 
 import pytest
 
 from tests.e2e.conftest import SERVICE
 from tests.lab.namespaces import LabUnavailable, inside
-from tests.lab.networks import COMPANY, COMPANY6, GATEWAY, GATEWAY6, TUNNEL_PORT, three_networks
+from tests.lab.networks import COMPANY, COMPANY6, GATEWAY, GATEWAY6, LAN, TUNNEL_PORT, three_networks
+from tests.lab.squid import PASSWORD, USER, SquidUnavailable, running_squid
 from tests.lab.traffic import Traffic
 from tests.support.callers import ask, bearer
 from tests.support.fake_jira import JiraProcess
@@ -192,6 +194,31 @@ def test_the_sockets_are_killed_under_the_agent(site):
         back = traffic.back_after(began)
         time.sleep(3)
     assert back <= BACK_SECONDS
+
+
+def test_the_proxy_is_the_only_way_out(net, tmp_path):
+    with ExitStack() as stack:
+        with inside(net.firewall):
+            try:
+                squid = stack.enter_context(running_squid(TUNNEL_PORT, LAN))
+            except SquidUnavailable as reason:
+                pytest.skip(f"no squid here: {reason}")
+        stack.enter_context(net.no_way_but_the_proxy())
+        url = f"http://{USER}:{quote(PASSWORD, safe='')}@{LAN}:{squid.port}"
+        site = Site(net, tmp_path / "s", stack, settings={"JIRA_AGENT_PROXY_URL": url, "NO_PROXY": "", "no_proxy": ""})
+        assert site.ask().status == 200
+        with site.traffic() as traffic:
+            time.sleep(2)
+            squid.stop()
+            time.sleep(3)
+            began = time.monotonic()
+            with inside(net.firewall):
+                squid.start()
+            back = traffic.back_after(began)
+            time.sleep(2)
+        tell(f"back {back:.1f} s after the proxy was started again")
+        assert back <= BACK_SECONDS
+        assert net.dropped("from_company") == 0, "the agent tried to go around the proxy"
 
 
 def test_ipv6_only(net, tmp_path):
