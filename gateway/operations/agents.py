@@ -78,7 +78,7 @@ def switched(links: Links | None) -> list[str]:
     """Return a line for each instance whose administrator has paused or narrowed it, as it says itself."""
     lines = {}
     for link in links or ():
-        if link["switch"] != "open":
+        if link.get("switch", "open") != "open":  # a gateway that is not restarted yet after an upgrade tells none
             reason = f": {link['switch_reason']}" if link["switch_reason"] else ""
             lines[f"{link['agent']}/{link['instance']}"] = f"{link['switch']} by its administrator{reason}"
     return [f"{instance} is {what}." for instance, what in sorted(lines.items())]
@@ -106,7 +106,7 @@ def _summary(agent: Agent, instances: list[Instance], links: Links | None) -> di
         "instances": sum(row.revoked_at is None for row in own),
         "links": None if links is None else len(mine) - wedged,
         "wedged": None if links is None else wedged,
-        "switch": sorted({str(link["switch"]) for link in mine}),
+        "switch": sorted({str(link.get("switch", "open")) for link in mine}),
         "created_at": agent.created_at,
         "revoked_at": agent.revoked_at,
     }
