@@ -19,6 +19,7 @@ STARTED=@UNIT@
 ENV_FILE=@ENV_FILE@
 NEEDS=@NEEDS@
 LIST=$HOME_DIR/installed-files
+FOLDERS=$HOME_DIR/installed-folders
 
 fail() {
     echo "$NAME: $1" >&2
@@ -76,6 +77,7 @@ make_environment() {
 
 change_over() {
     rm -rf "$HOME_DIR.old"
+    [ ! -e "$FOLDERS" ] || cp "$FOLDERS" "$HOME_DIR.new/"
     [ ! -e "$HOME_DIR" ] || mv "$HOME_DIR" "$HOME_DIR.old"
     mv "$HOME_DIR.new" "$HOME_DIR"
     rm -rf "$HOME_DIR.old"
@@ -98,6 +100,11 @@ make_user() {
 place_files() {
     (cd files/system && find . -type f | sed 's/^\.//' | sort) >"$LIST"
     while read -r path; do
+        folder=$(dirname "$path")
+        while [ ! -d "$folder" ]; do
+            echo "$folder" >>"$FOLDERS"
+            folder=$(dirname "$folder")
+        done
         install -D -m 0644 "files/system$path" "$path"
     done <"$LIST"
     for command in $COMMANDS; do
@@ -158,7 +165,9 @@ uninstall() {
     while read -r path; do
         rm -f "$path"
     done <"$LIST"
-    rmdir "/etc/systemd/system/systemd-sysctl.service.d" 2>/dev/null || true
+    sort -r "$FOLDERS" | while read -r folder; do
+        rmdir "$folder" 2>/dev/null || true
+    done
     rm -rf "$HOME_DIR"
     if [ "$1" = purge ]; then
         rm -f /etc/systemd/system/*.wants/"$NAME".* /etc/systemd/system/*.wants/"$NAME"@*.service

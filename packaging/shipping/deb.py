@@ -32,6 +32,10 @@ _OVERRIDES = """\
 {name}: embedded-library *
 {name}: unstripped-binary-or-object *
 {name}: wrong-path-for-interpreter *
+{name}: script-not-executable *
+{name}: unusual-interpreter *
+# Instances of a template: deb-systemd-invoke does not know patterns.
+{name}: maintainer-script-calls-systemctl *
 # Settings may hold secrets.
 {name}: non-standard-dir-perm *
 {name}: non-standard-file-perm *
@@ -54,12 +58,13 @@ def build(program: Program, release: Release, debian: str, arch: str, folder: Pa
     package = folder / f"{program.name}_{version}_{arch}.deb"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jira-deb-") as scratch:
-        root = Path(scratch, "root")
+        root, half = Path(scratch, "root"), folder / f".{package.name}.half"
         said = control(program, release, version, arch, target, installed)
         write({**installed, **said}, root, release.epoch, {f"etc/{program.name}": 0o750})
-        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(package)]
+        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(half)]
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(release.epoch)}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+        half.replace(package)
     return package
 
 

@@ -98,9 +98,12 @@ def ask(url, token):
         return 0, str(error).encode()
 
 
-def best_of(booted, command, times=5):
-    """The quickest run, in seconds as the machine's own clock has it."""
-    timed = f"import subprocess,time;a=time.monotonic();subprocess.run({command!r},check=True,stdout=-3);print(time.monotonic()-a)"
+def seconds_of(booted, command, times=5):
+    """The least processor time that a command takes: other than the time on the wall, it is the machine's own doing."""
+    timed = (
+        f"import resource,subprocess;subprocess.run({command!r},check=True,stdout=-3);"
+        "used=resource.getrusage(resource.RUSAGE_CHILDREN);print(used.ru_utime+used.ru_stime)"
+    )
     return min(float(booted.must(["python3", "-c", timed])) for _ in range(times))
 
 
@@ -113,12 +116,12 @@ def test_a_package_is_installed_enrolled_upgraded_and_purged(release, packages, 
         token = first_request(booted, jira)
         completes(booted)
         manual_renders(booted, tmp_path)
-        quickest = best_of(booted, ["jira-agent", "version"])
+        quickest = seconds_of(booted, ["jira-agent", "version"])
         sys.stdout.write(
-            f"\n{release}: installed in {installed_in:.1f} s, jira-agent version {quickest * 1000:.0f} ms\n"
+            f"\n{release}: installed in {installed_in:.1f} s, jira-agent version {quickest * 1000:.0f} ms of a processor\n"
         )
         record_property("version_ms", round(quickest * 1000))
-        assert quickest < 1
+        assert quickest < 0.6  # 0.2 and a wide margin
         upgrade(booted, release, token)
         remove_and_purge(booted, before)
 
@@ -228,7 +231,7 @@ def upgrade(booted, release, token):
 def remove_and_purge(booted, before):
     booted.must("dpkg --remove jira-agent jira-gateway", seconds=120)
     assert booted.run("systemctl is-active jira-agent").stdout != "active\n"
-    assert booted.run("pgrep -f jira-agent").stdout == ""
+    assert booted.run("pgrep -x 'jira-agent|jira-gateway'").stdout == ""
     assert booted.run("ls /opt/jira-agent /opt/jira-gateway").stdout == ""
     assert booted.must(f"grep -c JIRA_AGENT_JIRA_URL=http {SETTINGS}") == "1\n"
     assert booted.must(CERTIFICATE_FILES)
