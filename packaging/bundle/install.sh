@@ -98,6 +98,7 @@ make_user() {
 
 # Puts the files of files/system to their places, and writes down which those were.
 place_files() {
+    : >>"$FOLDERS"
     (cd files/system && find . -type f | sed 's/^\.//' | sort) >"$LIST"
     while read -r path; do
         folder=$(dirname "$path")
