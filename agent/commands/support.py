@@ -41,9 +41,7 @@ def support_bundle(
     with_audit: Annotated[
         bool, typer.Option("--with-audit", help="The newest 1000 entries of the audit log, too: they name paths.")
     ] = False,
-    no_doctor: Annotated[
-        bool, typer.Option("--no-doctor", help="Leave out what takes seconds and uses the net.")
-    ] = False,
+    no_doctor: Annotated[bool, typer.Option("--no-doctor", help="Leave out what takes time and the net.")] = False,
     env_file: EnvFile = None,
 ) -> None:
     """Write a redacted archive for support: versions, settings, status, metrics, doctor, policy, logs.
