@@ -58,15 +58,13 @@ def support_bundle(
     now = datetime.now(UTC)
     folder = f"jira-agent-support-{''.join(filter(str.isalnum, node()))[:32]}-{now:%Y%m%dT%H%M%SZ}"
     target = file or Path(f"{folder}.tar.gz")
-    descriptor = _create(target)  # before we act as the service's user, who may not write here
-    with os.fdopen(descriptor, "wb") as archive, _removed_on_failure(target):
+    with os.fdopen(_create(target), "wb") as archive, _removed_on_failure(target):  # before we act as another user
         parts = {"README.txt": lambda: _ABOUT, **parts_of_machine()}
         texts = gather({name: part for name, part in parts.items() if name in {"log.txt", "unit.txt"}}, ())
         settings, problem = _settings(env_file)
-        if settings is None:
-            parts["settings.txt"] = lambda: f"cannot be read: {problem}\n"
-            secrets: tuple[str, ...] = ()
-        else:
+        parts["settings.txt"] = lambda: f"cannot be read: {problem}\n"
+        secrets: tuple[str, ...] = ()
+        if settings is not None:
             more, secrets = _parts(settings, with_audit=with_audit, with_doctor=not no_doctor)
             parts |= more
         parts |= {name: _said(text) for name, text in texts.items()}  # once more, now that the secrets are known
