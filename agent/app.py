@@ -29,6 +29,7 @@ from agent.jira_probe import JiraProbe
 from agent.jira_side import JiraSide
 from agent.links import LinkCount
 from agent.metrics import AgentMetrics, certificate_files
+from agent.policy import Policy
 from agent.renewal import Renewal
 from agent.routes import make_origin, make_route
 from agent.rules import check_rules, load_screening, user_agent
@@ -148,8 +149,7 @@ class Agent:
             return  # before there is a service nothing is in force: all is read when the links are made
         service.carrier.screening = screening
         self._protection.accounts.renew()
-        self._audit.note("policy", **about_policy(screening.policy))
-        log.info("agent_reloaded", policy=screening.policy.source, rules=len(screening.policy.rules.rules))
+        self._note_policy(screening.policy)
 
     def use_new_credentials(self) -> None:
         """Read the credentials again because their file has changed; the policy stays as it is."""
@@ -162,6 +162,21 @@ class Agent:
             self._protection.accounts.renew_own()
             self._audit.note("jira_credentials", credentials=screening.credentials.kind.value)
             log.info("jira_credentials_changed", kind=screening.credentials.kind.value)
+
+    def use_new_policy(self) -> None:
+        """Read the policy again because its file has changed; the credentials stay as they are."""
+        service, screening = self.board.service, self._read_screening()
+        if service is not None and screening is not None:
+            service.carrier.screening = replace(service.carrier.screening, policy=screening.policy)
+            self._note_policy(screening.policy)
+
+    def _note_policy(self, policy: Policy) -> None:
+        self._audit.note("policy", **about_policy(policy))
+        log.info("agent_reloaded", policy=policy.source, rules=len(policy.rules.rules))
+
+    def _policy_file(self) -> list[Path]:
+        file = self._settings.policy_file
+        return [] if file is None else [file]
 
     def _read_screening(self) -> Screening | None:
         if self.board.service is None:
@@ -211,6 +226,7 @@ class Agent:
             log.info("agent_started", agent=identity.name, instance=identity.instance, jira=jira.url)
             tasks.create_task(probe.run())
             tasks.create_task(watch_files(lambda: self._watched, self.use_new_credentials))
+            tasks.create_task(watch_files(self._policy_file, self.use_new_policy))
             tasks.create_task(supervisor.run())
             tasks.create_task(renewal.run())
 

@@ -160,6 +160,31 @@ async def test_enroll_and_run_without_a_secret_on_any_command_line_or_log(tmp_pa
     assert all(json.loads(line)["event"] for line in lines)
 
 
+async def test_a_policy_file_that_changes_counts_by_itself_and_a_bad_one_changes_nothing(tmp_path, gateway):
+    policy = tmp_path / "policy.toml"
+    rule = '[[allow]]\nid = "mine"\nmethods = ["GET"]\npath = "/rest/api/2/test/{}"\n'
+    policy.write_text(rule.format("other"))
+    async with FakeJira() as jira:
+        _, code = gateway.invite()
+        env = environment(tmp_path / "state", JIRA_URL=jira.url, JIRA_TOKEN=CANARY, LINKS="1", POLICY_FILE=policy)
+        await command("enroll", "-", env=env, stdin=code + "\n")
+        process = await started("run", env=env)
+        await until_logged(process, "link_up")
+        before = await gateway.request("GET", "/rest/api/2/test/echo")
+        policy.write_text(rule.format("echo"))
+        await until_logged(process, "agent_reloaded")
+        after = await gateway.request("GET", "/rest/api/2/test/echo")
+        policy.write_text("[[allow")
+        await until_logged(process, "agent_reload_failed")
+        still = await gateway.request("GET", "/rest/api/2/test/echo")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await process.communicate()
+
+    assert before.code == "POLICY_DENIED"
+    assert (after.status, still.status) == (200, 200)
+
+
 async def test_an_enrolment_that_fails_is_one_line(tmp_path, gateway):
     env = environment(tmp_path / "state")
     cut = await command("enroll", "jte_abc", env=env)
