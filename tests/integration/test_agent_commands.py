@@ -15,6 +15,7 @@ from tests.support.fake_jira import FakeJira
 from tests.support.mini_gateway import MiniGateway, agent_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+TOKEN = "pat-10412-of-svc.bridge"  # which the stand-in knows
 CANARY = "hunter2-canary"
 
 
@@ -166,7 +167,7 @@ async def test_a_policy_file_that_changes_counts_by_itself_and_a_bad_one_changes
     policy.write_text(rule.format("other"))
     async with FakeJira() as jira:
         _, code = gateway.invite()
-        env = environment(tmp_path / "state", JIRA_URL=jira.url, JIRA_TOKEN=CANARY, LINKS="1", POLICY_FILE=policy)
+        env = environment(tmp_path / "state", JIRA_URL=jira.url, JIRA_TOKEN=TOKEN, LINKS="1", POLICY_FILE=policy)
         await command("enroll", "-", env=env, stdin=code + "\n")
         process = await started("run", env=env)
         await until_logged(process, "link_up")
