@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
+QUICK_LAB := tests/lab/test_egress.py tests/lab/test_network.py::test_the_agent_works_and_nobody_gets_in
 
 .PHONY: help setup install deb bundle demo example lint test check unit format bench bench-events docs lab soak lock clean
 .DEFAULT_GOAL := help
@@ -58,8 +59,9 @@ check: lint      ## format, lint, types, architecture, unit tests: about 20 s
 unit: $(STAMP)   ## unit tests only
 	$(BIN)/python -m pytest tests/unit
 
-test: lint       ## everything; what measures time first and alone
+test: lint       ## everything that takes minutes in all, and as much of the lab; what measures time first and alone
 	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -rs $(QUICK_LAB)
 	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile
 
 format: $(STAMP) ## rewrite the sources in the project's format
@@ -72,7 +74,7 @@ bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/perf
 bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers have them (docs/performance.md)
 	$(BIN)/python -m bench.events
 
-lab: $(STAMP)    ## real networks in namespaces of their own: needs root and iproute2, says so otherwise
+lab: $(STAMP)    ## real systemd, packages, containers, firewalls, proxies: as root; says what is missing otherwise
 	$(BIN)/python -m pytest -rs tests/lab
 
 soak: $(STAMP)   ## restarts and standstills for minutes: ten thousand requests, a hundred agents, 2,000 idle links

@@ -102,11 +102,11 @@ def check(court, reply, status, slug, *, source="gateway", processed="no", retry
 
 
 def log_line(court, request_id, slug):
-    """The line is written right after the answer."""
+    """The line that says why is written right after the answer."""
 
     def found():
         lines = [json.loads(line) for line in court.stack.gateway.output().splitlines() if request_id in line]
-        return [each for each in lines if each.get("error") == slug]
+        return [each for each in lines if slug in {each.get("error"), each.get("outcome")} and "reason" in each]
 
     wait_until(found, f"the log line of {request_id}", 2)
     [line] = found()

@@ -1,0 +1,13 @@
+"""Four transfers of 2 GiB at once: memory stays flat, however long they take."""
+
+import pytest
+
+from tests.support.transfers import GROWTH_LIMIT, MIB, RSS_LIMIT, transfer
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_four_transfers_of_2_gib_at_full_speed_leave_memory_flat(tmp_path):
+    figures = transfer(tmp_path, 2048 * MIB)
+    assert figures["rss"] < RSS_LIMIT, figures
+    assert figures["grown"] < GROWTH_LIMIT, figures
