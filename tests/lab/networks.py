@@ -22,6 +22,8 @@ GATEWAY, OTHER, WAN = "198.51.100.10", "198.51.100.11", "198.51.100.1"
 LAN, COMPANY = "10.77.0.1", "10.77.0.2"
 GATEWAY6, WAN6, LAN6, COMPANY6 = "fd00:51::10", "fd00:51::1", "fd00:77::1", "fd00:77::2"
 TUNNEL_PORT = 8443
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+"""Not everybody's way leads to where the tools are."""
 
 RULES = f"""
 table inet fw {{
@@ -119,7 +121,7 @@ class Networks:
 @contextmanager
 def three_networks() -> Iterator[Networks]:
     """Make the three networks, and remove them at the end."""
-    missing = [tool for tool in ("ip", "nft", "conntrack", "sysctl") if shutil.which(tool) is None]
+    missing = [tool for tool in ("ip", "nft", "conntrack", "sysctl") if shutil.which(tool, path=PATH) is None]
     if os.geteuid() != 0 or missing:
         raise LabUnavailable(f"networks need root, and {', '.join(missing) or 'iproute2 and nftables'}")
     prefix = f"jt{os.getpid()}"
@@ -155,7 +157,15 @@ def _cable(near: str, near_end: str, far: str, far_end: str) -> None:
 
 
 def _run(*command: str, stdin: str | None = None) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        command,
+        input=stdin,
+        env={**os.environ, "PATH": PATH},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     if done.returncode != 0:
         raise LabUnavailable(f"'{' '.join(command)}' failed: {done.stderr.strip()}")
     return done.stdout
