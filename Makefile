@@ -62,7 +62,7 @@ unit: $(STAMP)   ## unit tests only
 test: lint       ## everything that takes minutes in all, and as much of the lab; what measures time first and alone
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -rs $(QUICK_LAB)
-	$(BIN)/python -m pytest -m "not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile
 
 format: $(STAMP) ## rewrite the sources in the project's format
 	$(BIN)/ruff format .

@@ -36,7 +36,8 @@ class Interceptor:
     async def __aexit__(self, *exc):
         self._server.close()
         for writer in self._sockets:
-            writer.transport.abort()
+            if not writer.is_closing():  # Python before 3.11.3 cannot abort what was closed twice
+                writer.transport.abort()
         await asyncio.sleep(0.05)  # their tasks end
 
     async def _serve(self, reader, writer):
