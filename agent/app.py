@@ -330,6 +330,8 @@ def check(settings: AgentSettings) -> None:
 async def main(settings: AgentSettings, read_settings: Callable[[], AgentSettings]) -> None:
     """Run the agent until SIGTERM or SIGINT; raises `CommandFailed` when it cannot."""
     ensure_state_directory(settings.state_dir, settings.prefix)
+    if is_enrolled(settings.state_dir):  # perhaps since they were read, and `enroll` writes settings first
+        settings = read_settings()
     agent = Agent(settings, read_settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -69,6 +69,7 @@ class LogWriter:
             waiting = self._waiting + len(line)
             if waiting > limit:
                 self.dropped += 1
+                self._wake.set()  # to be told, also when nothing is added any more
                 return False
             self._waiting = waiting
             self._lines.append(line)

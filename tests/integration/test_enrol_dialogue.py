@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
+from agent import app
 from tests.integration.test_agent_commands import command
 from tests.support.agent_identity import make_authority
 from tests.support.fake_jira import FakeJira
-from tests.support.mini_gateway import MiniGateway
+from tests.support.mini_gateway import MiniGateway, agent_settings
 from tests.support.terminal import Terminal
 
 ENROLL = [sys.executable, "-m", "agent", "enroll"]
@@ -180,3 +181,26 @@ async def test_a_waiting_agent_takes_what_the_enrolment_wrote(site, gateway, tmp
             agent.terminate()
             async with asyncio.timeout(15):
                 await agent.communicate()
+
+
+async def test_an_agent_that_is_enrolled_while_it_starts_reads_the_settings_that_came_with_it(
+    tmp_path, gateway, monkeypatch
+):
+    class Started:
+        def __init__(self, settings, read_settings):
+            self.settings = settings
+            begun.append(self)
+
+        async def run(self):
+            pass
+
+        def stop(self):
+            pass
+
+        reload = stop
+
+    begun = []
+    monkeypatch.setattr(app, "Agent", Started)
+    complete = agent_settings(tmp_path, gateway)
+    await app.main(complete.model_copy(update={"jira_url": None}), lambda: complete)
+    assert [each.settings for each in begun] == [complete]
