@@ -1,8 +1,8 @@
 # Two images from one file:  docker build --target gateway -t jira-gateway .   docker build --target agent -t jira-agent .
 #
 # They hold what the hash-checked locks name and nothing else: no pip, no compiler, no tests. They run as user 10001, on
-# a read-only root, and need no shell (docs/operations.md, Containers). Pin PYTHON_IMAGE by digest for builds that are
-# the same byte for byte.
+# a read-only root, and need no shell (docs/operations.md, Containers). Pin PYTHON_IMAGE by digest for builds that
+# are the same but for compiled files.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
