@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import SERVICE
 from tests.lab.namespaces import LabUnavailable, inside
-from tests.lab.networks import COMPANY, COMPANY6, GATEWAY, GATEWAY6, LAN, TUNNEL_PORT, three_networks
+from tests.lab.networks import COMPANY, COMPANY6, GATEWAY, GATEWAY6, LAN, OTHER, TUNNEL_PORT, three_networks
 from tests.lab.squid import PASSWORD, USER, SquidUnavailable, running_squid
 from tests.lab.traffic import Traffic
 from tests.support.callers import ask, bearer
@@ -205,7 +205,8 @@ def test_the_proxy_is_the_only_way_out(net, tmp_path):
                 pytest.skip(f"no squid here: {reason}")
         stack.enter_context(net.no_way_but_the_proxy())
         url = f"http://{USER}:{quote(PASSWORD, safe='')}@{LAN}:{squid.port}"
-        site = Site(net, tmp_path / "s", stack, settings={"JIRA_AGENT_PROXY_URL": url, "NO_PROXY": "", "no_proxy": ""})
+        settings = {"JIRA_AGENT_PROXY_URL": url, "NO_PROXY": "", "no_proxy": ""}
+        site = Site(net, tmp_path / "s", stack, address=OTHER, settings=settings)
         assert site.ask().status == 200
         with site.traffic() as traffic:
             time.sleep(2)
