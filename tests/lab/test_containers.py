@@ -93,6 +93,7 @@ def daemon(folder):
                 docker.run("rm", "--force", container)
             process.terminate()
             process.wait(30)
+            subprocess.run(["umount", str(folder / "exec" / "netns" / "default")], capture_output=True, check=False)
     for controller in Path("/sys/fs/cgroup").glob("*/docker"):
         controller.rmdir()
 
