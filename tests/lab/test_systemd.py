@@ -4,6 +4,7 @@ One machine per release; the tests leave their units stopped. `-k bookworm` or `
 """
 
 import json
+import sys
 import time
 from collections import Counter
 
@@ -250,7 +251,8 @@ def test_with_the_socket_unit_a_restart_refuses_nobody(debian):
     seen, longest = json.loads(callers.communicate(timeout=60)[0])
     assert Counter(seen).keys() == {"401"}, Counter(seen)  # the gateway's own answer to a stranger
     assert len(seen) > 100
-    assert longest < 15  # 2 s on a machine that does nothing else
+    sys.stdout.write(f"longest {longest:.2f} s\n")
+    assert longest < 5, "a caller hung while the gateway was restarted"
 
 
 def test_sockets_and_settings_that_disagree_are_told(debian):
