@@ -259,7 +259,7 @@ def test_a_head_that_does_not_end_is_a_408(court):
     [reply] = say(court.stack.api_port, b"GET /jira/hq/x HTTP/1.1\r\nHost: a\r\nX-Slow: ")
 
     check(court, reply, 408, "request_timeout")
-    assert 9 < time.monotonic() - began < 12
+    assert 9 < time.monotonic() - began < 20
 
 
 def test_a_head_that_drips_is_a_408_all_the_same(court):

@@ -59,7 +59,7 @@ def test_pause_one_of_two_then_both_then_a_restart(tmp_path):
             assert reply.header("Retry-After") == "60"
             assert reply.header("Tunnel-Source") == "agent"
             assert "has paused this agent" in reply.json()["errorMessages"][0]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         assert jira.requests(marker="OPS-1") == []
         test = stack.command("connections", "test", "hq")
         assert (test.returncode, "paused by its administrator" in test.stdout + test.stderr) == (1, True)

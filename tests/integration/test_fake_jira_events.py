@@ -741,8 +741,8 @@ async def test_a_storm_keeps_to_its_rate():
     async with FakeJira() as jira:
         slow, fast = jira.storm(20, 200), jira.storm(400, 4000)
         await jira.wait_for(lambda _: slow.ended_at and fast.ended_at)
-        assert 0.09 < slow.status()["seconds"] < 1
-        assert 0.09 < fast.status()["seconds"] < 2  # one each tick would take four seconds
+        assert 0.09 < slow.status()["seconds"] < 3
+        assert 0.09 < fast.status()["seconds"] < 3  # one each tick would take four seconds
 
 
 async def test_a_storm_on_given_issues_changes_only_those():

@@ -167,6 +167,7 @@ async def test_an_expired_token_is_worth_nothing(world, jira):
     assert (await caller.send("GET", f"/jira/hq{MYSELF}")).status == 401
 
 
+@pytest.mark.alone
 async def test_a_revoked_token_is_worth_nothing_within_a_second(world, jira):
     caller = await world.caller("hq", name="short-lived")
     assert (await caller.send("GET", f"/jira/hq{MYSELF}")).status == 200

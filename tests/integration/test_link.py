@@ -248,7 +248,7 @@ def test_draining_gives_up_at_its_deadline(run, contexts):
             rig.open(PUT)
             started = time.monotonic()
             await rig.gateway.drain(0.1)
-            assert 0.09 < time.monotonic() - started < 1
+            assert 0.09 < time.monotonic() - started < 5
             assert rig.gateway.streams == 1
 
     run(scenario())
@@ -350,9 +350,11 @@ def test_the_kernel_knows_of_bytes_that_are_not_a_whole_message_yet(run, context
             before = socket_activity(served.transport)
             await asyncio.sleep(0.1)
             assert socket_activity(served.transport).silent_seconds >= before.silent_seconds + 0.09
+            sent = time.monotonic()
             await client.send(bytes(1000))
             await served.recv()
-            assert socket_activity(served.transport).silent_seconds < 0.05
+            silent = socket_activity(served.transport).silent_seconds
+            assert silent < time.monotonic() - sent + 0.01
             await eventually(lambda: socket_activity(client.transport).acked_bytes > 1000)
 
     run(scenario())

@@ -401,7 +401,7 @@ async def test_a_long_poll_is_answered_as_soon_as_there_is_something(world):
         page = await asked
         spent = monotonic() - started
     assert len(page["items"]) == 1
-    assert spent < 0.2
+    assert spent < 5, "and not when its twenty seconds are over"
     assert world.office.feed.readers == 0
 
 
@@ -413,7 +413,7 @@ async def test_a_long_poll_for_which_nothing_comes_is_empty_in_the_end(world):
     started = monotonic()
     page = await reader.must("GET", f"/triggers/silent/events?after={delivery.number}&wait=1")
     assert page == {"items": [], "next": str(delivery.number)}
-    assert 0.9 < monotonic() - started < 3
+    assert 0.9 < monotonic() - started < 10
 
 
 async def test_a_long_poll_whose_caller_hung_up_ends(world, monkeypatch):
@@ -558,5 +558,5 @@ async def test_at_the_gateways_stop_readers_are_sent_home_at_once(tmp_path):
             assert await polling == {"items": [], "next": "0"}
             spent = monotonic() - started
             late = await reader.ask("GET", "/triggers/last/events")
-    assert spent < 1
+    assert spent < 10, "and not when their minute is over"
     assert late.outcome == (503, "draining", "gateway", "no")
