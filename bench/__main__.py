@@ -13,14 +13,18 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-from bench import measure
+from bench import answers, measure
+from bench.answers import BULK_BYTES
 from bench.links import idle_link_kib
+from bench.nginx import NginxPair, website
+from bench.processes import settle
+from bench.sink import sink
 from bench.ssh import SshTunnel
-from bench.upstream import BULK_BYTES, nginx, sink
 from tests.support.stack import Program, Stack, wait_until
 
 NEEDED = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl", "sshd": "openssh-server", "ssh": "openssh-client"}
 CALLERS = (1, 16, 128)
+PEERS = ("nginx", "ssh -R", "ssh -R aes128-gcm")
 
 
 class System:
@@ -28,10 +32,9 @@ class System:
 
     def __init__(self, name: str, small: str, upload: str, headers: list[str], pids: dict[str, list[int]]) -> None:
         self.name = name
-        self.small = small
-        self.bulk = small.replace("/small", "/bulk")
-        self.upload = upload
-        self.headers = headers
+        self.small = measure.Request(small, tuple(headers))
+        self.bulk = measure.Request(small.replace(answers.SMALL, answers.BULK), tuple(headers))
+        self.upload = measure.Request(upload, tuple(headers))
         self.pids = pids
         self.loads: dict[int, list[measure.Load]] = {callers: [] for callers in CALLERS}
         self.down: list[float] = []
@@ -65,15 +68,17 @@ def _bench(folder: Path, options: argparse.Namespace) -> int:
     folder.chmod(0o755)
     (folder / "web").mkdir()
     try:
-        web, web_port = nginx(folder / "web")
-        programs.append(web)
+        web = website(folder / "web")
+        web_port = web.ports[0]
+        programs.append(web.program)
         drain, sink_port = sink(folder)
         programs.append(drain)
         ssh = SshTunnel(folder / "ssh", [web_port, sink_port])
         fast = SshTunnel(folder / "ssh-gcm", [web_port, sink_port], "aes128-gcm@openssh.com")
-        programs += [ssh.client, ssh.server, fast.client, fast.server]
-        with Stack(folder / "ours", f"http://127.0.0.1:{web_port}", log_level="warning") as stack:
-            systems, idle = _systems(stack, web_port, sink_port, ssh, fast)
+        pair = NginxPair(folder / "pair", [web_port, sink_port])
+        programs += [*ssh.programs, *fast.programs, *pair.programs]
+        with Stack(folder / "ours", f"http://127.0.0.1:{web_port}") as stack:
+            systems, idle = _systems(stack, web_port, sink_port, [pair, ssh, fast])
             body = folder / "body"
             with body.open("wb") as file:
                 file.truncate(BULK_BYTES)
@@ -81,7 +86,7 @@ def _bench(folder: Path, options: argparse.Namespace) -> int:
                 for system in systems:
                     print(f"round {number + 1}: {system.name}", file=sys.stderr)
                     _round(system, options.seconds, body)
-            loaded = {name: measure.settle(ids[0]) for name, ids in systems[-1].pids.items()}
+            loaded = {name: settle(ids) for name, ids in systems[-1].pids.items()}
             link = idle_link_kib(stack)
     finally:
         for program in programs:
@@ -94,7 +99,7 @@ def _bench(folder: Path, options: argparse.Namespace) -> int:
 
 
 def _systems(
-    stack: Stack, web_port: int, sink_port: int, ssh: SshTunnel, fast: SshTunnel
+    stack: Stack, web_port: int, sink_port: int, peers: list[NginxPair | SshTunnel]
 ) -> tuple[list[System], dict[str, float]]:
     stack.start_gateway()
     agents = []
@@ -105,21 +110,23 @@ def _systems(
     headers = [f"Tunnel-Authorization: Bearer {token}"]
     wait_until(lambda: len(stack.links()) == 2, "both agents are connected")
     pids = {"gateway": [stack.gateway.pid], "agent": [agents[0].pid]}
-    idle = {name: measure.settle(ids[0]) for name, ids in pids.items()}
+    idle = {name: settle(ids) for name, ids in pids.items()}
 
     def at(name: str, web: int, drain: int, processes: dict[str, list[int]]) -> System:
         return System(
-            name, f"http://127.0.0.1:{web}/rest/api/2/small", f"http://127.0.0.1:{drain}/rest/api/2/x", [], processes
+            name, f"http://127.0.0.1:{web}{answers.SMALL}", f"http://127.0.0.1:{drain}{answers.UPLOAD}", [], processes
         )
 
     systems = [
         at("direct", web_port, sink_port, {}),
-        at("ssh -R", ssh.ports[web_port], ssh.ports[sink_port], ssh.pids),
-        at("ssh -R aes128-gcm", fast.ports[web_port], fast.ports[sink_port], fast.pids),
+        *(
+            at(name, peer.ports[web_port], peer.ports[sink_port], peer.pids)
+            for name, peer in zip(PEERS, peers, strict=True)
+        ),
         System(
             "jira-tunnel",
-            f"{stack.url}/jira/web/rest/api/2/small",
-            f"{stack.url}/jira/sink/rest/api/2/x",
+            f"{stack.url}/jira/web{answers.SMALL}",
+            f"{stack.url}/jira/sink{answers.UPLOAD}",
             headers,
             pids,
         ),
@@ -129,9 +136,9 @@ def _systems(
 
 def _round(system: System, seconds: float, body: Path) -> None:
     for callers in CALLERS:
-        system.loads[callers].append(measure.load(system.small, system.headers, callers, seconds, system.pids))
-    system.down.append(measure.download(system.bulk, system.headers))
-    system.up.append(measure.upload(system.upload, system.headers, body))
+        system.loads[callers].append(measure.load(system.small, callers, seconds, system.pids))
+    system.down.append(measure.download(system.bulk))
+    system.up.append(measure.upload(system.upload, body))
 
 
 def _median(loads: list[measure.Load], figure: str) -> float:
@@ -148,7 +155,7 @@ def _report(systems: list[System], memory: dict[str, dict[str, float]], link: fl
         "|---|---|---|---|---|---|---|---|",
     ]
     for callers in CALLERS:
-        base = _median(systems[1].loads[callers], "requests_per_second")
+        base = _median(systems[2].loads[callers], "requests_per_second")
         for system in systems:
             loads = system.loads[callers]
             rate = _median(loads, "requests_per_second")

@@ -9,7 +9,7 @@ import uvloop
 from agent.addresses import GatewayAddress
 from agent.dialer import Dialer, ProxyRoute
 from agent.identity import read_identity
-from bench.measure import settle
+from bench.processes import settle
 from gateway.agent_streams import Discarded
 from tests.support.stack import Stack
 from tunnel.budget import Budget
@@ -25,7 +25,7 @@ PER_SECOND = 80
 
 def idle_link_kib(stack: Stack) -> float:
     """Return the growth of the gateway's resident memory per idle link, in KiB."""
-    before = settle(stack.gateway.pid)
+    before = settle([stack.gateway.pid])
     after = uvloop.run(_hold(stack))
     return (after - before) * 1024 / LINKS
 
@@ -44,7 +44,7 @@ async def _hold(stack: Stack) -> float:
             opened.append(link)
             links.create_task(_run(link))
             await asyncio.sleep(1 / PER_SECOND)
-        rss = await asyncio.to_thread(settle, stack.gateway.pid, 6.0)
+        rss = await asyncio.to_thread(settle, [stack.gateway.pid], 6.0)
         for link in opened:
             link.abort()
     return rss
