@@ -8,22 +8,27 @@ from dataclasses import dataclass
 from struct import Struct
 
 _TCP_INFO = 11  # the socket module names it only where the C library does
-_LENGTH = 192
-# struct tcp_info of linux/tcp.h, since 4.2: rtt (microseconds), total_retrans, segs_out, and since 4.10 busy_time.
+_LENGTH = 232
+# struct tcp_info of linux/tcp.h, since 4.6: rtt (microseconds), total_retrans, min_rtt, data_segs_in, data_segs_out.
 _RTT = Struct("=68xI")
 _RETRANSMITTED = Struct("=100xI")
-_SEGMENTS_OUT = Struct("=136xI")
-_BUSY = Struct("=168xQ")
+_SEGMENTS = Struct("=148xIII")
+_DISORDERED = Struct("=224xI")  # rcv_ooopack, since 5.4
 
 
 @dataclass(frozen=True, slots=True)
 class LineCounters:
-    """Counters since the socket was opened, and the smoothed round trip in seconds."""
+    """Segments with data since the socket was opened, both ways; smoothed and least round trip in seconds.
 
-    segments: int
+    What the peer had to send again cannot be seen from here, only the segments that overtook it.
+    """
+
+    sent: int
     retransmitted: int
-    busy_seconds: float
+    received: int
+    disordered: int
     rtt: float
+    least_rtt: float
 
 
 def read_line(sock: socket.socket | None) -> LineCounters | None:
@@ -39,11 +44,14 @@ def read_line(sock: socket.socket | None) -> LineCounters | None:
 
 def parse_line(raw: bytes) -> LineCounters | None:
     """Return the counters of a ``struct tcp_info``, None when it is an older, shorter one."""
-    if len(raw) < _BUSY.size:
+    if len(raw) < _SEGMENTS.size:
         return None
+    least_rtt, received, sent = _SEGMENTS.unpack_from(raw)
     return LineCounters(
-        segments=_SEGMENTS_OUT.unpack_from(raw)[0],
+        sent=sent,
         retransmitted=_RETRANSMITTED.unpack_from(raw)[0],
-        busy_seconds=_BUSY.unpack_from(raw)[0] / 1e6,
+        received=received,
+        disordered=_DISORDERED.unpack_from(raw)[0] if len(raw) >= _DISORDERED.size else 0,
         rtt=_RTT.unpack_from(raw)[0] / 1e6,
+        least_rtt=least_rtt / 1e6,
     )

@@ -12,15 +12,29 @@ from tunnel.frames import KIB
 
 MAX_WINDOW: Final = 8 * KIB * KIB
 UNKNOWN_LENGTH: Final = 1 << 62  # larger than any body: arithmetic needs no second case
-_GROW_ROUND_TRIPS: Final = 2  # a whole window consumed this fast was limited by the window, not by the consumer
-_SHRINK_ROUND_TRIPS: Final = 8
-_SHRINK_SECONDS: Final = 1.0
+_PORTIONS: Final = (
+    4  # credit goes back by quarters: a window that is too small still moves 3/4 of itself per round trip
+)
+_GROW_ROUND_TRIPS: Final = 2  # a window holds at least what is consumed in so many round trips
+_SHRINK_ROUND_TRIPS: Final = 16  # and much more than that is not needed
+_SHRINK_SECONDS: Final = 1.0  # unless it was only a lost segment
 
 
 class ReceiveWindow:
     """One window. `left` is how many bytes of the body have not arrived yet."""
 
-    __slots__ = ("_budget", "_consumed", "_epoch", "_is_closed", "credit", "left", "owed", "size", "unread")
+    __slots__ = (
+        "_budget",
+        "_consumed",
+        "_epoch",
+        "_is_closed",
+        "_slow_since",
+        "credit",
+        "left",
+        "owed",
+        "size",
+        "unread",
+    )
 
     def __init__(self, budget: Budget, size: int, left: int) -> None:
         """Own `size` bytes that the caller has already reserved in `budget`."""
@@ -32,6 +46,7 @@ class ReceiveWindow:
         self.owed = 0  # consumed, not granted again
         self._consumed = 0  # since _epoch
         self._epoch = 0.0
+        self._slow_since: float | None = None
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -75,7 +90,7 @@ class ReceiveWindow:
         if not self._consumed:
             self._epoch = now
         self._consumed += size
-        if self.owed * 2 < self.size:
+        if self.owed * _PORTIONS < self.size:
             return 0
         self._adapt(now, round_trip)
         return self._grant()
@@ -105,13 +120,19 @@ class ReceiveWindow:
             self._withhold(NARROW_WINDOW)
             self._consumed = 0
             return
-        if self._consumed < self.size or round_trip is None:
-            return
         elapsed = now - self._epoch
-        self._consumed = 0
-        if elapsed <= _GROW_ROUND_TRIPS * round_trip:
-            self._grow()
-        elif elapsed > _SHRINK_ROUND_TRIPS * round_trip + _SHRINK_SECONDS:
+        if round_trip is None or (elapsed < round_trip and self._consumed < self.size):
+            return  # bytes come in bursts: less than a round trip says nothing about the rate
+        consumed, self._consumed = self._consumed * round_trip, 0  # both sides times `elapsed`, which may be 0
+        capacity = self.size * elapsed
+        if consumed * _SHRINK_ROUND_TRIPS >= capacity:
+            self._slow_since = None
+            if consumed * _GROW_ROUND_TRIPS >= capacity:
+                self._grow()
+            return
+        if self._slow_since is None:
+            self._slow_since = self._epoch
+        if now - self._slow_since > _SHRINK_SECONDS:
             self._withhold(max(WIDE_WINDOW, self.size // 2))
 
     def _grow(self) -> None:

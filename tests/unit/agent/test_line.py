@@ -10,10 +10,17 @@ def test_the_counters_are_found_at_their_places():
     raw = bytearray(232)
     struct.pack_into("=I", raw, 68, 50_000)
     struct.pack_into("=I", raw, 100, 7)
-    struct.pack_into("=I", raw, 136, 1234)
-    struct.pack_into("=Q", raw, 168, 2_500_000)
+    struct.pack_into("=III", raw, 148, 40_000, 600, 1234)
+    struct.pack_into("=I", raw, 224, 9)
 
-    assert parse_line(bytes(raw)) == LineCounters(segments=1234, retransmitted=7, busy_seconds=2.5, rtt=0.05)
+    assert parse_line(bytes(raw)) == LineCounters(1234, 7, 600, 9, rtt=0.05, least_rtt=0.04)
+
+
+def test_a_kernel_that_counts_no_disorder_tells_of_none():
+    raw = bytearray(192)
+    struct.pack_into("=III", raw, 148, 40_000, 600, 1234)
+
+    assert parse_line(bytes(raw)) == LineCounters(1234, 0, 600, 0, rtt=0.0, least_rtt=0.04)
 
 
 def test_an_older_kernel_tells_nothing():
