@@ -7,7 +7,7 @@ LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 QUICK_LAB := tests/lab/test_egress.py tests/lab/test_network.py::test_the_agent_works_and_nobody_gets_in
 
-.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-events docs lab soak lock clean
+.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-check bench-events docs lab soak lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -68,8 +68,11 @@ format: $(STAMP) ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## requests/s, latency, CPU and memory beside ssh -R (docs/performance.md)
-	$(BIN)/python -m bench
+bench: $(STAMP)  ## requests/s, latency, CPU and memory beside nginx, ssh -R and Snyk Broker (docs/performance.md; ACCEPT=1 keeps the ratios)
+	$(BIN)/python -m bench $(if $(ACCEPT),--accept)
+
+bench-check: $(STAMP) ## measure anew; fails when a ratio is over 20 % worse than that of the accepted run, beyond the noise
+	$(BIN)/python -m bench --check
 
 bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers have them (docs/performance.md)
 	$(BIN)/python -m bench.events

@@ -1,194 +1,143 @@
-"""`python -m bench`: requests/s, latency, CPU and memory beside `ssh -R`, as a Markdown table and JSON.
+"""`python -m bench`: the tunnel beside its peers in one run, as Markdown on standard output and as JSON.
 
-Needs nginx, wrk, curl and OpenSSH (Debian: nginx-light wrk curl openssh-server). Rounds are interleaved, so
-that a noisy machine hits every system alike; medians count, and the spread of `direct` is the noise.
+All systems reach the same nginx: direct, nginx -> nginx over mutual TLS, ssh -R, ssh -R with aes128-gcm, jira-tunnel
+with everything on that an installation has, and where npm is present Snyk Broker over TLS. Rounds are interleaved load
+by load, so that what else the machine does hits every system alike; medians count. Absolute figures move with the
+machine: compare ratios within one run, and CPU per request.
+
+  make bench                          the whole table, in about five minutes
+  make bench ACCEPT=1                 and make this run the one that bench-check compares with
+  make bench-check                    measure anew; status 1 when a ratio got worse by more than 20 % beyond the noise
+  python -m bench --quick             a first impression in about one minute
+  python -m bench --only ours,ssh     some systems only: direct, nginx, ssh, ssh-gcm, ours, broker
+  python -m bench --read FILE         the tables (or --accept, --check) of an earlier run's JSON
+
+Needs nginx-light, wrk, curl, openssh-server and openssh-client. Exit status: 0, 1 regression, 2 wrong options,
+69 a tool or the accepted run is missing.
 """
 
 import argparse
-import json
-import shutil
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from bench import answers, measure
-from bench.answers import BULK_BYTES
-from bench.links import idle_link_kib
-from bench.nginx import NginxPair, website
-from bench.processes import settle
-from bench.sink import sink
-from bench.ssh import SshTunnel
-from tests.support.stack import Program, Stack, wait_until
+from bench import accepted, report
+from bench.accepted import Outcome
+from bench.figures import Figures, read
+from bench.place import tool
+from bench.run import Extent, run
+from bench.systems import COMPARED, NAMES
 
-NEEDED = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl", "sshd": "openssh-server", "ssh": "openssh-client"}
-CALLERS = (1, 16, 128)
-PEERS = ("nginx", "ssh -R", "ssh -R aes128-gcm")
-
-
-class System:
-    """One way to reach the upstream: where small and bulk answers are, what to send along, whose CPU counts."""
-
-    def __init__(self, name: str, small: str, upload: str, headers: list[str], pids: dict[str, list[int]]) -> None:
-        self.name = name
-        self.small = measure.Request(small, tuple(headers))
-        self.bulk = measure.Request(small.replace(answers.SMALL, answers.BULK), tuple(headers))
-        self.upload = measure.Request(upload, tuple(headers))
-        self.pids = pids
-        self.loads: dict[int, list[measure.Load]] = {callers: [] for callers in CALLERS}
-        self.down: list[float] = []
-        self.up: list[float] = []
+NEEDED = {
+    "nginx": "nginx-light",
+    "wrk": "wrk",
+    "curl": "curl",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+LAST = Path("bench/results/last.json")
+UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 def main() -> int:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (3)")
-    parser.add_argument("--seconds", type=float, default=4, help="length of each load (4)")
-    parser.add_argument("--json", type=Path, default=Path("bench/results/last.json"), help="where the figures go")
-    options = parser.parse_args()
-    missing = [package for tool, package in NEEDED.items() if not _which(tool)]
+    options = _options()
+    missing = [] if options.read else sorted({package for name, package in NEEDED.items() if not tool(name)})
     if missing:
-        print(
-            f"bench needs {' '.join(missing)}: apt-get install --no-install-recommends {' '.join(missing)}",
-            file=sys.stderr,
-        )
-        return 69
-    with tempfile.TemporaryDirectory(prefix="jira-tunnel-bench-") as name:
-        return _bench(Path(name), options)
-
-
-def _which(tool: str) -> bool:
-    return bool(shutil.which(tool) or Path(f"/usr/sbin/{tool}").exists())
-
-
-def _bench(folder: Path, options: argparse.Namespace) -> int:
-    programs: list[Program] = []
-    folder.chmod(0o755)
-    (folder / "web").mkdir()
+        print(f"bench needs {' '.join(missing)}: {_apt(missing)}", file=sys.stderr)
+        return UNAVAILABLE
     try:
-        web = website(folder / "web")
-        web_port = web.ports[0]
-        programs.append(web.program)
-        drain, sink_port = sink(folder)
-        programs.append(drain)
-        ssh = SshTunnel(folder / "ssh", [web_port, sink_port])
-        fast = SshTunnel(folder / "ssh-gcm", [web_port, sink_port], "aes128-gcm@openssh.com")
-        pair = NginxPair(folder / "pair", [web_port, sink_port])
-        programs += [*ssh.programs, *fast.programs, *pair.programs]
-        with Stack(folder / "ours", f"http://127.0.0.1:{web_port}") as stack:
-            systems, idle = _systems(stack, web_port, sink_port, [pair, ssh, fast])
-            body = folder / "body"
-            with body.open("wb") as file:
-                file.truncate(BULK_BYTES)
-            for number in range(options.rounds):
-                for system in systems:
-                    print(f"round {number + 1}: {system.name}", file=sys.stderr)
-                    _round(system, options.seconds, body)
-            loaded = {name: settle(ids) for name, ids in systems[-1].pids.items()}
-            link = idle_link_kib(stack)
-    finally:
-        for program in programs:
-            program.stop()
-    report = _report(systems, {"idle": idle, "after load": loaded}, link)
-    print(report)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(_figures(systems, idle, loaded, link), indent=1))
-    return 0
+        before = accepted.read(accepted.FILE) if options.check else None
+        figures = read(options.read) if options.read else None
+    except FileNotFoundError as error:
+        what = "no run has been accepted yet: `make bench ACCEPT=1` makes one"
+        print(what if error.filename == str(accepted.FILE) else f"there is no {error.filename}", file=sys.stderr)
+        return UNAVAILABLE
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return _conclude(figures or _measure(options), options, before)
 
 
-def _systems(
-    stack: Stack, web_port: int, sink_port: int, peers: list[NginxPair | SshTunnel]
-) -> tuple[list[System], dict[str, float]]:
-    stack.start_gateway()
-    agents = []
-    for name, port in (("web", web_port), ("sink", sink_port)):
-        agents.append(stack.enroll(name, JIRA_AGENT_JIRA_URL=f"http://127.0.0.1:{port}").start_and_wait())
-        stack.must("connections", "add", name, "--via", name, "--credentials", "caller")
-    token = stack.token("bench", "web", "sink")
-    headers = [f"Tunnel-Authorization: Bearer {token}"]
-    wait_until(lambda: len(stack.links()) == 2, "both agents are connected")
-    pids = {"gateway": [stack.gateway.pid], "agent": [agents[0].pid]}
-    idle = {name: settle(ids) for name, ids in pids.items()}
-
-    def at(name: str, web: int, drain: int, processes: dict[str, list[int]]) -> System:
-        return System(
-            name, f"http://127.0.0.1:{web}{answers.SMALL}", f"http://127.0.0.1:{drain}{answers.UPLOAD}", [], processes
-        )
-
-    systems = [
-        at("direct", web_port, sink_port, {}),
-        *(
-            at(name, peer.ports[web_port], peer.ports[sink_port], peer.pids)
-            for name, peer in zip(PEERS, peers, strict=True)
-        ),
-        System(
-            "jira-tunnel",
-            f"{stack.url}/jira/web{answers.SMALL}",
-            f"{stack.url}/jira/sink{answers.UPLOAD}",
-            headers,
-            pids,
-        ),
-    ]
-    return systems, idle
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="interleaved rounds (3)")
+    parser.add_argument("--seconds", type=float, default=2, metavar="S", help="length of each load (2)")
+    parser.add_argument("--only", type=_names, default=NAMES, metavar="NAME,…", help="some systems (all)")
+    parser.add_argument("--quick", action="store_true", help="one round of 1 s, no broker, no idle links")
+    parser.add_argument("--json", type=Path, default=LAST, metavar="FILE", help=f"where figures go ({LAST})")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="take the figures from this JSON, measure nothing")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--accept", action="store_true", help=f"write the ratios to bench/{accepted.FILE.name}")
+    what.add_argument("--check", action="store_true", help="compare with the accepted ratios; 1 on a regression")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 1, 1.0
+    problem = _problem(options)
+    if problem:
+        parser.error(problem)
+    return options
 
 
-def _round(system: System, seconds: float, body: Path) -> None:
-    for callers in CALLERS:
-        system.loads[callers].append(measure.load(system.small, callers, seconds, system.pids))
-    system.down.append(measure.download(system.bulk))
-    system.up.append(measure.upload(system.upload, body))
+def _problem(options: argparse.Namespace) -> str | None:
+    """Tell what makes these options wrong."""
+    if options.rounds < 1 or options.seconds < 1:
+        return "--rounds and --seconds begin at 1"
+    wants = "--accept" if options.accept else "--check" if options.check else None
+    if wants is None or options.read:
+        return None
+    if options.rounds < accepted.FEWEST_ROUNDS:
+        return f"{wants} needs {accepted.FEWEST_ROUNDS} rounds or more, to tell the noise"
+    if options.accept and COMPARED - set(options.only):
+        return "--accept needs all systems that are compared: leave --only out"
+    return None
 
 
-def _median(loads: list[measure.Load], figure: str) -> float:
-    return median(getattr(load, figure) for load in loads)
+def _names(text: str) -> tuple[str, ...]:
+    asked = text.split(",")
+    unknown = [name for name in asked if name not in NAMES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in asked)
 
 
-def _cpu(loads: list[measure.Load]) -> dict[str, float]:
-    return {name: median(load.cpu[name] for load in loads) for name in loads[0].cpu}
+def _apt(packages: list[str]) -> str:
+    return f"apt-get install --no-install-recommends {' '.join(packages)}"
 
 
-def _report(systems: list[System], memory: dict[str, dict[str, float]], link: float) -> str:
-    lines = [
-        "| system | callers | req/s | x ssh -R | p50 ms | p99 ms | CPU us/request | errors |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for callers in CALLERS:
-        base = _median(systems[2].loads[callers], "requests_per_second")
-        for system in systems:
-            loads = system.loads[callers]
-            rate = _median(loads, "requests_per_second")
-            cpu = _cpu(loads)
-            shown = " + ".join(f"{name} {value:.0f}" for name, value in cpu.items())
-            total = f" = {sum(cpu.values()):.0f}" if cpu else ""
-            errors = sum(load.errors for load in loads)
-            p50, p99 = _median(loads, "p50"), _median(loads, "p99")
-            figures = f"{rate:,.0f} | {rate / base:.2f} | {p50:.2f} | {p99:.2f} | {shown}{total} | {errors}"
-            lines.append(f"| {system.name} | {callers} | {figures} |")
-    lines += ["", "| system | download MB/s | upload MB/s |", "|---|---|---|"]
-    lines += [f"| {system.name} | {median(system.down):.0f} | {median(system.up):.0f} |" for system in systems]
-    lines += ["", "| memory | gateway MiB | agent MiB |", "|---|---|---|"]
-    lines += [f"| {when} | {rss['gateway']:.1f} | {rss['agent']:.1f} |" for when, rss in memory.items()]
-    rates = [load.requests_per_second for load in systems[0].loads[CALLERS[-1]]]
-    noise = (max(rates) - min(rates)) / median(rates) * 100
-    lines += ["", f"Idle agent link at the gateway: {link:.0f} KiB. Spread of direct over the rounds: {noise:.0f} %."]
-    return "\n".join(lines)
+def _measure(options: argparse.Namespace) -> Figures:
+    without_rival = options.quick or options.check  # no ratio that is compared is with the rival
+    names = tuple(name for name in options.only if not (without_rival and name == "broker"))
+    extent = Extent(names, options.rounds, options.seconds, idle_link=not options.quick)
+    with tempfile.TemporaryDirectory(prefix="jira-tunnel-bench-") as folder:
+        figures = run(Path(folder), extent)
+    figures.write(options.json)
+    return figures
 
 
-def _figures(systems: list[System], idle: dict[str, float], loaded: dict[str, float], link: float) -> dict[str, object]:
-    return {
-        "systems": {
-            system.name: {
-                "loads": {callers: [asdict(load) for load in loads] for callers, loads in system.loads.items()},
-                "download": system.down,
-                "upload": system.up,
-            }
-            for system in systems
-        },
-        "rss_mib": {"idle": idle, "after_load": loaded},
-        "idle_link_kib": link,
-    }
+def _conclude(figures: Figures, options: argparse.Namespace, before: dict[str, Any] | None) -> int:
+    """Print what was found; accept it or compare it where that is asked for. Returns the exit status."""
+    print(report.report(figures), flush=True)
+    unfit = accepted.unfit(figures) if options.accept or before else None
+    if unfit:
+        print(f"this run can neither be accepted nor compared: {unfit}", file=sys.stderr)
+        return 2
+    if options.accept:
+        accepted.accept(figures, accepted.FILE)
+        print(f"{accepted.FILE.name} is written: commit it", file=sys.stderr)
+    return _compare(figures, before) if before else 0
+
+
+def _compare(figures: Figures, before: dict[str, Any]) -> int:
+    compared = accepted.compare(before["marks"], accepted.rounds_of(figures))
+    print(f"\nBeside the run accepted at {before['date']} on {before['machine']['cpu']}:\n")
+    print(report.comparison(compared))
+    print("\n" + "\n".join(report.findings(compared) or ["no regression"]))
+    return int(any(one.outcome is Outcome.REGRESSED for one in compared))
 
 
 if __name__ == "__main__":

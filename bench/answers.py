@@ -1,7 +1,9 @@
 """What the stand-in for Jira answers and takes: paths, sizes, and a search answer with links as Jira writes them."""
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 SMALL_BYTES = 4096
@@ -32,6 +34,16 @@ def search(base: str) -> bytes:
     head = f'{{"expand":"names,schema","startAt":0,"maxResults":{len(issues)},"total":5120,"issues":['
     body = head + ",".join(issues) + "]}"
     return body.ljust(SEARCH_BYTES).encode()
+
+
+def zeros(path: Path, size: int) -> Path:
+    """Make a file of zeros, and read it once: the first reading of a sparse file is five times slower than the next."""
+    path.touch()
+    os.truncate(path, size)
+    with path.open("rb", buffering=0) as file:
+        while file.read(1024 * 1024):
+            pass
+    return path
 
 
 def _numbers() -> Iterator[int]:

@@ -36,6 +36,7 @@ class Request:
     headers: tuple[str, ...] = ()
     keep_alive: bool = True
     place: Place = field(default=LOOPBACK)
+    ca: Path | None = None  # of an https URL; curl checks with it, wrk never checks
 
     def command(self, callers: int, seconds: float) -> list[str]:
         """Return wrk's command line."""
@@ -105,6 +106,8 @@ def _curl(request: Request, figure: str, *headers: str, options: tuple[str, ...]
     command = [*request.place.prefix, "curl", "-sS", "-f", "-o", "/dev/null", "-w", f"%{{{figure}}}", *options]
     for header in (*request.headers, *headers):
         command += ["-H", header]
+    if request.ca:
+        command += ["--cacert", str(request.ca)]
     done = subprocess.run([*command, request.url], capture_output=True, text=True, check=True, timeout=BULK_SECONDS)
     return float(done.stdout) / 1e6
 

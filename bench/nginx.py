@@ -40,7 +40,7 @@ def website(folder: Path, place: Place = LOOPBACK) -> Server:
         file = folder / "www" / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
-    os.truncate(folder / "www" / answers.BULK.lstrip("/"), answers.BULK_BYTES)
+    answers.zeros(folder / "www" / answers.BULK.lstrip("/"), answers.BULK_BYTES)
     server = f"""sendfile on; default_type application/json;
   server {{ listen {place.address}:{port} backlog=4096; root {folder}/www;
     location {answers.BULK} {{ default_type application/octet-stream; }} }}"""
@@ -54,10 +54,10 @@ class NginxPair:
         folder.mkdir()
         files = write_certificates(folder, [_NAME])
         middle = {port: free_port() for port in upstreams}
-        self.exit = _start(_below(folder, "exit"), _exit_servers(files, middle, inside), (*middle.values(),), inside)
+        self.exit = _start(_below(folder, "exit"), exit_servers(files, middle, inside), (*middle.values(),), inside)
         self.ports = {port: free_port() for port in upstreams}
         rows = [(self.ports[port], middle[port]) for port in upstreams]
-        servers = _entry_servers(files, rows, entry, inside)
+        servers = entry_servers(files, rows, entry, inside)
         self.entry = _start(_below(folder, "entry"), servers, (*self.ports.values(),), entry)
 
     @property
@@ -71,7 +71,7 @@ class NginxPair:
         return [self.entry.program, self.exit.program]
 
 
-def _exit_servers(files: Certificates, middle: dict[int, int], place: Place) -> str:
+def exit_servers(files: Certificates, middle: dict[int, int], place: Place) -> str:
     tls = f"""ssl_certificate {files.server}; ssl_certificate_key {files.server_key}; ssl_protocols TLSv1.3;
   ssl_client_certificate {files.ca}; ssl_verify_client on; ssl_session_cache shared:tls:1m;"""
     parts = [tls]
@@ -85,7 +85,7 @@ def _exit_servers(files: Certificates, middle: dict[int, int], place: Place) -> 
     return "\n  ".join(parts)
 
 
-def _entry_servers(files: Certificates, rows: list[tuple[int, int]], place: Place, inside: Place) -> str:
+def entry_servers(files: Certificates, rows: list[tuple[int, int]], place: Place, inside: Place) -> str:
     tls = f"""proxy_ssl_certificate {files.client}; proxy_ssl_certificate_key {files.client_key};
   proxy_ssl_protocols TLSv1.3; proxy_ssl_trusted_certificate {files.ca}; proxy_ssl_verify on;
   proxy_ssl_name {_NAME}; proxy_ssl_session_reuse on;"""

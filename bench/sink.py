@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -20,7 +21,7 @@ class Sink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclass
 
     def data_received(self, data: bytes) -> None:
         if not self._left:

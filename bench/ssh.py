@@ -39,8 +39,7 @@ class SshTunnel:
             command += ["-c", ciphers]
         command.append(f"{getpass.getuser()}@{outside.address}")
         self.client = inside.run(command, folder / "ssh.log")
-        for tunnel in self.ports.values():
-            wait_until(lambda tunnel=tunnel: listens(self.server.pid, tunnel), "ssh -R listens")
+        wait_until(lambda: all(listens(self.server.pid, each) for each in self.ports.values()), "ssh -R listens")
 
     @property
     def pids(self) -> dict[str, list[int]]:
