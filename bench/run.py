@@ -44,23 +44,20 @@ def run(folder: Path, extent: Extent) -> Figures:
         drain, sink_port = sink(folder)
         stack.callback(drain.stop)
         ports = (web.ports[0], sink_port)
-        with _started(folder, extent.names, ports) as (systems, gateway):
+        with _started(folder, extent.names, ports) as systems:
             _measure(figures, systems, extent, answers.zeros(folder / "body", answers.BULK_BYTES))
-            if gateway is not None and extent.idle_link:
-                _say("idle links")
-                figures.idle_link_kib = round(idle_link_kib(gateway), 1)
+        if "ours" in extent.names and extent.idle_link:
+            figures.idle_link_kib = _idle_link(folder / "links")
         if "broker" in extent.names:
             _measure_broker(figures, folder, ports, extent.seconds)
     return figures
 
 
 @contextmanager
-def _started(
-    folder: Path, names: tuple[str, ...], ports: tuple[int, int]
-) -> Iterator[tuple[list[System], Stack | None]]:
+def _started(folder: Path, names: tuple[str, ...], ports: tuple[int, int]) -> Iterator[list[System]]:
     """Start all systems but the broker, which is measured alone."""
     with ExitStack() as stack:
-        systems, gateway = [], None
+        systems = []
         for name in names:
             if name == "ours":
                 _say("starting ours")
@@ -68,7 +65,7 @@ def _started(
                 systems.append(ours.start(gateway, *ports))
             elif name != "broker":
                 systems.append(_peer(stack, folder / name, name, ports))
-        yield systems, gateway
+        yield systems
 
 
 def _peer(stack: ExitStack, folder: Path, name: str, ports: tuple[int, int]) -> System:
@@ -125,6 +122,15 @@ def _weigh(figures: Figures, systems: list[System], when: str) -> None:
         if system.pids:
             memory = {program: round(settle(pids, 0.3), 1) for program, pids in system.pids.items()}
             figures.systems[system.name].rss_mib[when] = memory
+
+
+def _idle_link(folder: Path) -> float:
+    """Return the KiB of an idle link at a fresh gateway: one that has worked has memory to spare, and hides it."""
+    _say("idle links")
+    with Stack(folder, "http://127.0.0.1:9") as stack:
+        stack.start_gateway()
+        stack.enroll("links")
+        return round(idle_link_kib(stack), 1)
 
 
 def _measure_broker(figures: Figures, folder: Path, ports: tuple[int, int], seconds: float) -> None:
