@@ -295,16 +295,18 @@ class Agent:
             await self.board.service.supervisor.drain(self._settings.drain_seconds)
 
     async def _serve_admin(self) -> None:
-        pages = Pages(self.board.ready, self.board.page, self.metrics.page.render)
+        pages = Pages(self.board.ready, self.board.page, self.metrics.page.pieces)
         listen = self._settings.admin_listen
-        await serve_admin(listen, pages, "JIRA_AGENT_ADMIN_LISTEN", started=lambda: self._listens("admin"))
+        await serve_admin(
+            listen, pages, "JIRA_AGENT_ADMIN_LISTEN", self._sweeper, started=lambda: self._listens("admin")
+        )
 
     async def _serve_control(self) -> None:
         commands = {
             "status": self._answer_status,
             **switch_commands(self.switch, lambda: self.board.service, self._audit.note),
         }
-        await serve_control(self._settings.state_dir, commands, started=lambda: self._listens("control"))
+        await serve_control(self._settings.state_dir, commands, self._sweeper, started=lambda: self._listens("control"))
 
     def _listens(self, listener: str) -> None:
         """Tell systemd that the agent is up once a person can ask it how it is; no network or enrolment is needed."""

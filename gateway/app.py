@@ -174,11 +174,14 @@ class Gateway:
                     settings.admin_listen,
                     console.pages(),
                     "JIRA_GATEWAY_ADMIN_LISTEN",
+                    self.sweeper,
                     started=lambda: self._listens("admin"),
                 )
             )
             tasks.create_task(
-                serve_control(settings.state_dir, console.commands(), started=lambda: self._listens("control"))
+                serve_control(
+                    settings.state_dir, console.commands(), self.sweeper, started=lambda: self._listens("control")
+                )
             )
 
     def _measure(self) -> GatewayMetrics:
@@ -211,7 +214,7 @@ class Gateway:
             self.egress_proof,
             lambda: self.directory,
             self.software,
-            self.metrics.page.render,
+            self.metrics.page.pieces,
         )
         self.metrics.is_ready = lambda: console.ready() is None
         console.not_ready |= {

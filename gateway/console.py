@@ -3,7 +3,7 @@
 Reads the parts that gateway.app has put together; owns no state but why the gateway is not ready yet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from gateway.egress_proof import EgressProof
 from gateway.events.service import EventService
 from gateway.explain import explain_command
 from gateway.outcomes import OutcomeLog
-from gateway.permissions import permissions_command
 from gateway.probe import test_connection
 from gateway.registry import Registry
 from gateway.status import link_rows, status_page
@@ -36,7 +35,7 @@ class Console:
     egress_proof: EgressProof
     directory: Callable[[], Directory]
     software: str
-    metrics: Callable[[], str]
+    metrics: Callable[[], Iterable[str]]
     events: EventService | None = None
     alerts: AlertService | None = None
     not_ready: dict[str, str] = field(default_factory=dict)
@@ -66,7 +65,7 @@ class Console:
         named: dict[str, Command] = {
             "links": self._links,
             "test-connection": self._test_connection,
-            "permissions": lambda words: permissions_command(words, self.directory(), self.registry, self.direct.pick),
+            "permissions": self._permissions,
             "alerts": lambda _: list_command(self.alerts),
             "alerts-test": lambda _: test_command(self.alerts),
             "explain": lambda words: explain_command(words, self.outcomes.recent),
@@ -84,6 +83,11 @@ class Console:
 
     async def _links(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"links": link_rows(self.registry)}
+
+    async def _permissions(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        from gateway.permissions import permissions_command  # noqa: PLC0415 - a start is quicker without its tables
+
+        return await permissions_command(arguments, self.directory(), self.registry, self.direct.pick)
 
     async def _test_connection(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name = str(arguments.get("name", ""))

@@ -5,10 +5,13 @@ Counts nothing itself, and changes nothing.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 from certs.expiry import CertificateFile
 from gateway.alerts.service import AlertService
@@ -22,12 +25,15 @@ from gateway.line_desk import LineDesk
 from gateway.metric_table import PREFIX, TABLE
 from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
-from gateway.timings import OUTCOMES, PHASES, WAYS, Timings
+from gateway.timings import OUTCOMES, PHASES, WAYS, ConnectionTally, Timings
 from http1.limits import OpenSockets
 from runtime.loop_lag import LoopLag
-from runtime.metrics import MetricsPage, Sheet, put_lanes, put_program
+from runtime.metrics import SAMPLES_AT_ONCE, MetricsPage, Sheet, put_lanes, put_program
 from tunnel.budget import Budget
-from tunnel.traffic import LANES
+from tunnel.traffic import LANES, Traffic
+
+K = TypeVar("K", str, tuple[str, str])
+V = TypeVar("V")
 
 
 @dataclass(slots=True, eq=False)
@@ -58,12 +64,13 @@ class GatewayMetrics:
     def __repr__(self) -> str:
         return f"<GatewayMetrics of {self.registry!r}>"
 
-    def fill(self, sheet: Sheet) -> None:
-        """Put every number on the sheet of one scrape."""
+    def fill(self, sheet: Sheet) -> Iterator[None]:
+        """Put every number on the sheet of one scrape; at each yield others may have the loop."""
         free = shutil.disk_usage(self.state_dir).free
         put_program(sheet, PREFIX, self.lag, is_ready=self.is_ready(), free_bytes=free)
-        put_links(sheet, self.registry, self.directory(), datetime.now(UTC))
+        yield from put_links(sheet, self.registry, self.directory(), datetime.now(UTC))
         self._put_requests(sheet)
+        yield from put_timings(sheet, self.outcomes.timings, {entry.name for entry in self.directory().connections()})
         put_direct(sheet, self.direct)
         for name, file in self.certificates.items():
             if (expires_at := file.expires_at()) is not None:
@@ -86,7 +93,6 @@ class GatewayMetrics:
         sheet.put_each("jira_gateway_answers_total", {str(key): count for key, count in outcomes.by_status.items()})
         sheet.put_each("jira_gateway_errors_total", outcomes.by_slug)
         sheet.put("jira_gateway_hung_up_total", outcomes.hung_up)
-        put_timings(sheet, outcomes.timings, {entry.name for entry in self.directory().connections()})
         sheet.put("jira_gateway_caller_sockets", len(sockets.open))
         sheet.put("jira_gateway_caller_sockets_refused_total", sockets.refused)
         sheet.put("jira_gateway_window_bytes", budget.granted)
@@ -104,7 +110,7 @@ def put_alerts(sheet: Sheet, alerts: AlertService) -> None:
     sheet.put("jira_gateway_alert_failures_total", alerts.sender.failed)
 
 
-def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datetime) -> None:
+def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datetime) -> Iterator[None]:
     """Put what is about agents: those that may connect, and those that do."""
     by_agent = Counter(dict.fromkeys(directory.agents(), 0))
     by_instance: dict[tuple[str, str], int] = {}
@@ -114,6 +120,7 @@ def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datet
         if row.revoked_at is None and row.expires_at > now:
             by_instance[row.agent, row.instance] = 0
             until[row.agent, row.instance] = row.expires_at.timestamp()
+    yield
     for agent_link in registry.links():
         identity, rtt = agent_link.identity, agent_link.link.rtt
         key = (identity.name, identity.instance)
@@ -122,36 +129,64 @@ def put_links(sheet: Sheet, registry: Registry, directory: Directory, now: datet
         until.setdefault(key, agent_link.certificate.not_after.timestamp())
         if rtt is not None:
             round_trips[key] = min(rtt, round_trips.get(key, rtt))
-    sheet.put_each("jira_gateway_agent_links", by_agent)
-    sheet.put_each("jira_gateway_links_opened_total", registry.opened)
-    sheet.put_each("jira_gateway_links_wedged_total", registry.wedged_total)
-    for agent, traffic in sorted(registry.traffic().items()):
-        sheet.put("jira_gateway_link_received_bytes_total", traffic.received_bytes, agent)
-        sheet.put("jira_gateway_link_sent_bytes_total", traffic.sent_bytes, agent)
-        sheet.put("jira_gateway_window_blocked_seconds_total", traffic.blocked_seconds, agent)
-    put_lanes(
-        sheet, "jira_gateway_outbox_bytes", LANES, [agent_link.link.waiting_bytes() for agent_link in registry.links()]
-    )
+    yield
+    for name, counts in (
+        ("jira_gateway_agent_links", by_agent),
+        ("jira_gateway_links_opened_total", registry.opened),
+        ("jira_gateway_links_wedged_total", registry.wedged_total),
+    ):
+        yield from _each(partial(_put_agent, sheet, name), counts)
+    yield from _put_traffic(sheet, registry)
     for name, values in (
         ("jira_gateway_instance_links", by_instance),
         ("jira_gateway_agent_certificate_expiry_timestamp_seconds", until),
         ("jira_gateway_link_round_trip_seconds", round_trips),
     ):
-        for (agent, instance), value in sorted(values.items()):
-            sheet.put(name, value, agent, instance)
+        yield from _each(partial(_put_instance, sheet, name), values)
 
 
-def put_timings(sheet: Sheet, timings: Timings, connections: Container[str]) -> None:
+def _put_agent(sheet: Sheet, name: str, agent: str, value: float) -> None:
+    sheet.put(name, value, agent)
+
+
+def _put_instance(sheet: Sheet, name: str, key: tuple[str, str], value: float) -> None:
+    sheet.put(name, value, *key)
+
+
+def _put_traffic(sheet: Sheet, registry: Registry) -> Iterator[None]:
+    def put(agent: str, traffic: Traffic) -> None:
+        sheet.put("jira_gateway_link_received_bytes_total", traffic.received_bytes, agent)
+        sheet.put("jira_gateway_link_sent_bytes_total", traffic.sent_bytes, agent)
+        sheet.put("jira_gateway_window_blocked_seconds_total", traffic.blocked_seconds, agent)
+
+    yield from _each(put, registry.traffic())
+    waiting = [agent_link.link.waiting_bytes() for agent_link in registry.links()]
+    put_lanes(sheet, "jira_gateway_outbox_bytes", LANES, waiting)
+    yield
+
+
+def _each(put: Callable[[K, V], None], values: Mapping[K, V]) -> Iterator[None]:
+    """Put the values in the order of their keys, SAMPLES_AT_ONCE at a time."""
+    for number, (key, value) in enumerate(sorted(values.items(), key=itemgetter(0))):
+        put(key, value)
+        if number % SAMPLES_AT_ONCE == 0:
+            yield
+
+
+def put_timings(sheet: Sheet, timings: Timings, connections: Container[str]) -> Iterator[None]:
     """Put how long answers took; what is known of connections that are no more is left out."""
     for way in WAYS:
         for phase, values in zip(PHASES, timings.phases(way), strict=True):
             sheet.put_histogram("jira_gateway_request_duration_seconds", values, way, phase)
-    for name, tally in sorted(timings.connections.items()):
+
+    def put(name: str, tally: ConnectionTally) -> None:
         if name in connections:
             sheet.put("jira_gateway_connection_wait_seconds_total", tally.seconds, name)
             for outcome, count in zip(OUTCOMES, tally.counts, strict=True):
                 if count:  # a thousand connections are a thousand lines then, not eight thousand
                     sheet.put("jira_gateway_connection_requests_total", count, name, outcome)
+
+    yield from _each(put, timings.connections)
 
 
 def put_direct(sheet: Sheet, links: Iterable[DirectLink]) -> None:

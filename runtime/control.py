@@ -4,23 +4,22 @@ A unix socket (0600) in the state directory that speaks HTTP: ``POST /<command>`
 out. The file's mode is the login: who may open it may command the program.
 """
 
-import asyncio
+import http.client
+import json
 import socket
 import struct
+from asyncio import BaseTransport
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import structlog
-from aiohttp import web
-
+from http1.server import ServerProtocol
+from http1.sweep import Sweeper
+from runtime.answering import JSON, Answer, Answers, Handler, Question, serve_answers
 from runtime.exits import CONFIGURATION, DENIED, UNAVAILABLE, CommandFailed
-from runtime.unix_socket import serve_unix
-
-log = structlog.get_logger()
+from runtime.unix_socket import bound_unix
 
 SOCKET_NAME = "control.sock"
 MAX_BODY_BYTES = 1024 * 1024
@@ -38,7 +37,11 @@ class NotRunning(CommandFailed):
 
 
 async def serve_control(
-    directory: Path, commands: Mapping[str, Command], *, started: Callable[[], None] = lambda: None
+    directory: Path,
+    commands: Mapping[str, Command],
+    sweeper: Sweeper,
+    *,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve `commands` on ``control.sock`` in `directory` until cancelled; calls `started` once it listens.
 
@@ -47,12 +50,12 @@ async def serve_control(
     """
     path = directory / SOCKET_NAME
     _refuse_second(path)
-    application = web.Application(client_max_size=MAX_BODY_BYTES)
-    for name, command in commands.items():
-        application.router.add_post(f"/{name}", _answer(command))
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+    answers = Answers(
+        {f"/{name}".encode(): _obey(command) for name, command in commands.items()}, (b"POST",), MAX_BODY_BYTES
+    )
     try:
-        await serve_unix(runner, path, started=started)
+        with bound_unix(path) as listening:
+            await serve_answers(listening, answers, sweeper, started, _Visitor)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CommandFailed(f"{path} cannot be made ({reason}); choose another *_STATE_DIR", CONFIGURATION) from None
@@ -73,44 +76,57 @@ def call(
 
     Raises `NotRunning`, or `CommandFailed` with what the program said.
     """
-    return asyncio.run(_call(directory / SOCKET_NAME, command, dict(arguments or {}), seconds))
-
-
-async def _call(path: Path, command: str, arguments: dict[str, Any], seconds: float) -> dict[str, Any]:
-    timeout = aiohttp.ClientTimeout(total=seconds)
+    path = directory / SOCKET_NAME
+    connection = _Connection(path, seconds)
     try:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
-            session.post(f"http://control/{command}", json=arguments) as answer,
-        ):
-            is_ours = answer.content_type == "application/json"
-            content = await answer.json() if is_ours else {"failed": f"{command} failed there; see the program's log"}
+        connection.request("POST", f"/{command}", json.dumps(dict(arguments or {})))
+        answer = connection.getresponse()
+        is_ours = answer.headers.get_content_type() == "application/json"
+        content = json.loads(answer.read()) if is_ours else {"failed": f"{command} failed there; see the program's log"}
     except TimeoutError:
         raise NotRunning(f"no answer on {path} within {seconds:g} s; see the program's log") from None
-    except (aiohttp.ClientError, OSError):
+    except (http.client.HTTPException, OSError):
         raise NotRunning(f"nothing is running on {path}; start the program, or check *_STATE_DIR") from None
-    if answer.status != web.HTTPOk.status_code:
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
         raise CommandFailed(str(content.get("failed", "refused")), int(content.get("status", DENIED)))
     return dict(content)
 
 
-def _answer(command: Command) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
-        peer_uid.set(_uid_of(request))
+class _Connection(http.client.HTTPConnection):
+    """HTTP to a unix socket; `seconds` is how long the program may be silent."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("control", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _obey(command: Command) -> Handler:
+    async def answer(question: Question) -> Answer:
+        peer_uid.set(int(question.peer) if question.peer else None)
         try:
-            return web.json_response(dict(await command(await request.json())))
+            return Answer(json.dumps(dict(await command(json.loads(question.body)))), JSON)
         except CommandFailed as failure:
             content = {"failed": failure.line, "status": failure.status}
-            return web.json_response(content, status=web.HTTPConflict.status_code)
+            return Answer(json.dumps(content), JSON, http.client.CONFLICT)
 
     return answer
 
 
-def _uid_of(request: web.Request) -> int | None:
-    """Ask Linux who is at the other end (unix(7), SO_PEERCRED)."""
-    sock = None if request.transport is None else request.transport.get_extra_info("socket")
-    if sock is None or not hasattr(socket, "SO_PEERCRED"):
-        return None
-    with suppress(OSError):
-        return int(struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
-    return None
+class _Visitor(ServerProtocol):
+    """Who asks is the user of the process at the other end, as Linux says (unix(7), SO_PEERCRED)."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Ask before anything is served."""
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "SO_PEERCRED"):
+            with suppress(OSError):
+                self.peer = str(struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
+        super().connection_made(transport)

@@ -5,23 +5,17 @@ which refuses what its table does not name. How a metric is added: ARCHITECTURE.
 """
 
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import accumulate
 from typing import Final
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector, CollectorRegistry
-from prometheus_client.utils import floatToGoString
 
 from runtime.histogram import Histogram
 from runtime.loop_lag import LoopLag
 from runtime.version import release
 
+SAMPLES_AT_ONCE: Final = 200
+"""A millisecond or two of work: then others may have the loop."""
 UNITS: Final = ("timestamp_seconds", "seconds", "bytes", "ratio", "info")
 
 
@@ -49,16 +43,6 @@ class Metric:
         stem = self.name.removesuffix("_total")
         return next((unit for unit in UNITS if stem.endswith("_" + unit)), "")
 
-    def family(self) -> CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily:
-        """Return the library's empty family of samples."""
-        match self.kind:
-            case Kind.COUNTER:
-                return CounterMetricFamily(self.name, self.text, labels=self.labels)
-            case Kind.GAUGE:
-                return GaugeMetricFamily(self.name, self.text, labels=self.labels)
-            case Kind.HISTOGRAM:
-                return HistogramMetricFamily(self.name, self.text, labels=self.labels)
-
 
 def counter(name: str, text: str, *labels: str, look: str = "") -> Metric:
     """Return the row of something that only grows; `name` ends with _total."""
@@ -76,6 +60,7 @@ def histogram(name: str, text: str, *labels: str, look: str = "") -> Metric:
 
 
 Table = Sequence[Metric]
+Sample = tuple[tuple[str, ...], float | Histogram]
 
 
 class Sheet:
@@ -85,16 +70,17 @@ class Sheet:
     """
 
     def __init__(self, table: Table) -> None:
+        self._table = table
         self._labels = {metric.name: metric.labels for metric in table}
-        self._families = {metric.name: metric.family() for metric in table}
+        self._samples: dict[str, list[Sample]] = {metric.name: [] for metric in table}
 
     def __repr__(self) -> str:
-        return f"<Sheet {sum(len(family.samples) for family in self._families.values())} samples>"
+        return f"<Sheet {sum(map(len, self._samples.values()))} samples>"
 
     def put(self, name: str, value: float, *labels: str) -> None:
         """Put one number; `labels` are the values of the metric's labels, in the table's order."""
         self._check(name, labels)
-        self._families[name].add_metric(labels, value)  # type: ignore[call-arg,arg-type] # never a histogram's
+        self._samples[name].append((labels, value))
 
     def put_each(self, name: str, values: Mapping[str, float]) -> None:
         """Put the numbers of a metric with one label."""
@@ -102,19 +88,18 @@ class Sheet:
             self.put(name, value, label)
 
     def put_histogram(self, name: str, values: Histogram, *labels: str) -> None:
-        """Put a distribution."""
+        """Put a distribution, as it is when the page is written."""
         self._check(name, labels)
-        bounds = [*map(floatToGoString, values.bounds), "+Inf"]
-        buckets = list(zip(bounds, accumulate(map(float, values.counts)), strict=True))
-        self._families[name].add_metric(labels, buckets, values.total)  # type: ignore[arg-type] # a histogram's
+        self._samples[name].append((labels, values))
 
     def _check(self, name: str, labels: tuple[str, ...]) -> None:
         if len(labels) != len(self._labels[name]):
             raise ValueError(f"{name} has the labels {self._labels[name]}, not {len(labels)}")
 
-    def families(self) -> Iterator[Family]:
+    def rows(self) -> Iterator[tuple[Metric, list[Sample]]]:
         """Yield everything in the order of the table, also what has no sample yet."""
-        yield from self._families.values()
+        for metric in self._table:
+            yield metric, self._samples[metric.name]
 
 
 PROCESS: Final = (
@@ -167,29 +152,31 @@ def put_lanes(sheet: Sheet, name: str, lanes: Sequence[str], links: Sequence[Seq
         sheet.put(name, sum(link[index] for link in links), lane)
 
 
-class MetricsPage(Collector):
+Fill = Callable[[Sheet], Iterable[None] | None]
+"""Puts a program's numbers on a sheet. With many of them it is a generator: others may have the loop at each yield."""
+
+
+class MetricsPage:
     """The page: `fill` puts the program's numbers on a sheet of its table, the library writes the text."""
 
-    def __init__(self, table: Table, fill: Callable[[Sheet], None]) -> None:
+    def __init__(self, table: Table, fill: Fill) -> None:
         self._table = table
         self._fill = fill
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
 
     def __repr__(self) -> str:
         return f"<MetricsPage of {len(self._table)} metrics>"
 
-    def describe(self) -> Iterator[Family]:
-        """Yield nothing: names are the table's business, and nothing is collected before a scrape."""
-        yield from ()
+    def pieces(self) -> Iterator[str]:
+        """Yield the page in the text format 0.0.4, in pieces of a millisecond or two; some are empty."""
+        from runtime.metric_text import process_text, text_of  # noqa: PLC0415 - 1.5 MiB, until somebody asks
 
-    def collect(self) -> Iterator[Family]:
-        """Yield the families of one scrape (called by the library)."""
         sheet = Sheet(self._table)
-        self._fill(sheet)
-        yield from sheet.families()
+        for _ in self._fill(sheet) or ():
+            yield ""
+        for metric, samples in sheet.rows():
+            yield from text_of(metric, samples)
+        yield from process_text()
 
     def render(self) -> str:
-        """Return the page in the text format 0.0.4."""
-        return generate_latest(self._registry).decode()
+        """Return the whole page."""
+        return "".join(self.pieces())

@@ -1,5 +1,6 @@
 """Serves the management API on `api.sock` (0600) in the state directory."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from aiohttp import web
 
 from gateway.management.application import application
 from gateway.management.office import Office
-from runtime.unix_socket import serve_unix
+from runtime.answering import BACKLOG
+from runtime.unix_socket import bound_unix
 
 SOCKET_NAME = "api.sock"
 
@@ -28,4 +30,11 @@ async def serve_management(directory: Path, office: Office, software: str, *, st
         max_field_size=_MAX_LINE,
         auto_decompress=False,
     )
-    await serve_unix(runner, directory / SOCKET_NAME, started=started)
+    await runner.setup()
+    with bound_unix(directory / SOCKET_NAME) as listening:
+        try:
+            await web.SockSite(runner, listening, backlog=BACKLOG).start()
+            started()
+            await asyncio.Event().wait()  # no deadline: this is the listener's whole life
+        finally:
+            await runner.cleanup()

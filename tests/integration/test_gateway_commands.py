@@ -16,6 +16,7 @@ from certs.enrollment import parse_code
 from gateway.directory import read_directory, watch
 from gateway.sealing import load_secret_key
 from gateway.store import database_path, open_store
+from http1.sweep import Sweeper
 from runtime.control import serve_control
 from runtime.exits import DENIED, OK, UNAVAILABLE
 
@@ -56,7 +57,7 @@ async def beside(tmp_path):
 
     async def start(tasks, commands):
         (tmp_path / "state").mkdir(mode=0o700, exist_ok=True)
-        serving = tasks.create_task(serve_control(tmp_path / "state", commands))
+        serving = tasks.create_task(serve_control(tmp_path / "state", commands, Sweeper()))
         async with asyncio.timeout(5):
             while not (tmp_path / "state" / "control.sock").exists():
                 await asyncio.sleep(0.01)
@@ -154,14 +155,14 @@ async def test_nothing_is_restored_while_the_gateway_runs(gateway, beside, tmp_p
 
 
 async def test_version_and_help_do_not_wait_for_big_libraries(environment):
-    """200 ms is the promise; what costs more than that is importing these (typer itself brings pydantic)."""
+    """200 ms is the promise; what costs more than that is importing these."""
     program = """
 import sys
 from gateway.__main__ import app
 from runtime.exits import run_command
 assert run_command(app, "jira-gateway", ["version"]) == 0
 assert run_command(app, "jira-gateway", ["tokens", "create", "--help"]) == 0
-heavy = {"sqlalchemy", "alembic", "cryptography", "pydantic_settings", "aiohttp", "structlog", "websockets"} & set(sys.modules)
+heavy = {"sqlalchemy", "alembic", "cryptography", "pydantic", "aiohttp", "structlog", "websockets", "asyncio"} & set(sys.modules)
 assert not heavy, heavy
 """
     async with asyncio.timeout(COMMAND_SECONDS):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from http1.sweep import Sweeper
 from runtime.address import Address
 from runtime.admin import Pages, serve_admin
 from runtime.configuration import ConfigurationError
@@ -17,14 +18,14 @@ class Program:
 
     @property
     def pages(self):
-        return Pages(lambda: self.reason, lambda: {"links": 2}, lambda: "up 1\n")
+        return Pages(lambda: self.reason, lambda: {"links": 2}, lambda: iter(["up ", "1\n"]))
 
 
 @asynccontextmanager
 async def serving(program):
     port = free_port()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session, asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(serve_admin(Address("127.0.0.1", port), program.pages, "X_LISTEN"))
+        task = tasks.create_task(serve_admin(Address("127.0.0.1", port), program.pages, "X_LISTEN", Sweeper()))
         async with asyncio.timeout(5):
             while True:
                 try:
@@ -72,5 +73,5 @@ async def test_an_address_that_is_taken_is_named_with_its_variable():
     async with serving(Program()) as session:
         taken = Address("127.0.0.1", session._base_url.port)
         with pytest.raises(ConfigurationError) as failure:
-            await serve_admin(taken, Program().pages, "X_LISTEN")
+            await serve_admin(taken, Program().pages, "X_LISTEN", Sweeper())
     assert failure.value.variable == "X_LISTEN"

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from http1.sweep import Sweeper
 from runtime.control import SOCKET_NAME, NotRunning, call, serve_control
 from runtime.exits import CONFIGURATION, UNAVAILABLE, CommandFailed
 from tests.support.mini_gateway import until
@@ -14,7 +15,7 @@ from tests.support.mini_gateway import until
 @asynccontextmanager
 async def serving(directory, **commands):
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(serve_control(directory, commands))
+        task = tasks.create_task(serve_control(directory, commands, Sweeper()))
         await until(lambda: (directory / SOCKET_NAME).exists() or task.done())
         try:
             yield task
@@ -85,7 +86,7 @@ async def test_a_program_that_hangs_is_69_too(tmp_path):
 async def test_what_a_killed_program_left_behind_is_replaced(tmp_path):
     (tmp_path / SOCKET_NAME).touch()
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(serve_control(tmp_path, {"echo": echo}))
+        task = tasks.create_task(serve_control(tmp_path, {"echo": echo}, Sweeper()))
         await until((tmp_path / SOCKET_NAME).is_socket)
         assert (await ask(tmp_path, "echo"))["got"] == {}
         task.cancel()
@@ -94,7 +95,7 @@ async def test_what_a_killed_program_left_behind_is_replaced(tmp_path):
 async def test_a_second_program_leaves_the_socket_to_the_first(tmp_path):
     async with serving(tmp_path, echo=echo):
         with pytest.raises(CommandFailed, match="another process runs on"):
-            await serve_control(tmp_path, {})
+            await serve_control(tmp_path, {}, Sweeper())
         assert (await ask(tmp_path, "echo"))["got"] == {}
 
 
@@ -102,6 +103,6 @@ async def test_a_directory_that_takes_no_socket_is_told_in_one_line(tmp_path):
     deep = tmp_path / ("d" * 120)
     deep.mkdir()
     with pytest.raises(CommandFailed) as failure:
-        await serve_control(deep, {})
+        await serve_control(deep, {}, Sweeper())
     assert failure.value.status == CONFIGURATION
     assert "\n" not in failure.value.line

@@ -15,6 +15,7 @@ from gateway.sealing import load_secret_key
 from gateway.store import Hook, Kind, NewEvent, Way, open_store
 from gateway.store.event_store import open_event_store
 from gateway.store.event_writing import Batch
+from http1.sweep import Sweeper
 from runtime.control import serve_control
 from runtime.exits import DENIED, OK, CommandFailed
 
@@ -87,7 +88,7 @@ class Gateway:
 
         async with asyncio.TaskGroup() as tasks:
             commands = {"settle-trigger": settle, "trigger-steps": steps}
-            serving = tasks.create_task(serve_control(self.state, commands))
+            serving = tasks.create_task(serve_control(self.state, commands, Sweeper()))
             async with asyncio.timeout(5):
                 while not (self.state / "control.sock").exists():
                     await asyncio.sleep(0.01)
@@ -269,7 +270,7 @@ import sys
 from gateway.__main__ import app
 from runtime.exits import run_command
 assert run_command(app, "jira-gateway", ["triggers", "add", "--help"]) == 0
-heavy = {"sqlalchemy", "alembic", "cryptography", "pydantic_settings", "aiohttp", "structlog", "standardwebhooks"} & set(sys.modules)
+heavy = {"sqlalchemy", "alembic", "cryptography", "pydantic", "aiohttp", "structlog", "standardwebhooks"} & set(sys.modules)
 assert not heavy, heavy
 """
     process = await asyncio.create_subprocess_exec(
