@@ -20,9 +20,11 @@ from runtime.configuration import ConfigurationError
 def make_route(settings: AgentSettings) -> ProxyRoute:
     """Return how gateways are reached; raises `ConfigurationError` for an unusable proxy."""
     environment = environment_proxies()
-    if settings.proxy_url is not None:
-        proxy_url(settings.proxy_url)
-    tls = _verifying(settings.proxy_ca_file, "JIRA_AGENT_PROXY_CA_FILE")
+    configured = [] if settings.proxy_url is None else [proxy_url(settings.proxy_url)]
+    # The system's CAs are 2 MiB of memory: only for who needs them.
+    is_tls = any(url.startswith("https:") for url in [*configured, *environment.values()])
+    is_verified = is_tls or settings.proxy_ca_file is not None
+    tls = _verifying(settings.proxy_ca_file, "JIRA_AGENT_PROXY_CA_FILE") if is_verified else None
 
     def choose(gateway: GatewayAddress) -> SecretStr | None:
         return choose_proxy(gateway.host, gateway.port, settings.proxy_url, environment)

@@ -12,12 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from agent.spool_file import Changes, Contents, SpoolFile
-from agent.spool_records import SpoolError, SpoolFull, SpoolRecord, SpoolUnavailable, StoredRecord
+from agent.spool_records import Changes, Contents, SpoolError, SpoolFull, SpoolRecord, SpoolUnavailable, StoredRecord
+
+if TYPE_CHECKING:
+    from agent.spool_file import SpoolFile
 
 log = structlog.get_logger()
 
@@ -93,6 +95,8 @@ class Spool:
         Raises:
             SpoolError: it is damaged, in use or not accessible.
         """
+        from agent.spool_file import SpoolFile  # noqa: PLC0415 - SQLite is 1.5 MiB that only a spool needs
+
         self._file = await asyncio.to_thread(SpoolFile, self.path)
         self.contents = self._file.contents
         self._last_id = self.contents.last_id
@@ -163,7 +167,7 @@ class Spool:
 
     # In the thread.
 
-    def _work(self, file: SpoolFile) -> None:
+    def _work(self, file: "SpoolFile") -> None:
         while (batch := self._next_batch()) is not None:
             if batch.changes:
                 self._tell(partial(self._written, batch, *self._write(file, batch.changes)))
@@ -178,7 +182,7 @@ class Spool:
             batch, self._waiting = self._waiting, _Batch()
         return batch or None
 
-    def _write(self, file: SpoolFile, changes: Changes) -> tuple[Contents, list[int], SpoolError | None]:
+    def _write(self, file: "SpoolFile", changes: Changes) -> tuple[Contents, list[int], SpoolError | None]:
         """Write everything; when that fails, at least what frees space. Returns the drops that are on the disk."""
         rest = self._with_unwritten(changes)
         try:
@@ -201,7 +205,7 @@ class Spool:
         alive_at = before.alive_at if changes.alive_at is None else changes.alive_at
         return Changes([], before.drops + changes.drops, hooks, alive_at)
 
-    def _read(self, file: SpoolFile, read: _Read) -> Callable[[], None]:
+    def _read(self, file: "SpoolFile", read: _Read) -> Callable[[], None]:
         try:
             return partial(_answer, read.answer, file.oldest(read.limit, read.max_bytes, read.skip), None)
         except Exception as error:  # noqa: BLE001 - as above

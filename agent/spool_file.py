@@ -10,11 +10,19 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from agent.spool_records import SpoolDamaged, SpoolError, SpoolInUse, SpoolRecord, SpoolUnavailable, StoredRecord
+from agent.spool_records import (
+    Changes,
+    Contents,
+    SpoolDamaged,
+    SpoolError,
+    SpoolInUse,
+    SpoolRecord,
+    SpoolUnavailable,
+    StoredRecord,
+)
 
 SYNCHRONOUS = "FULL"
 """NORMAL loses acknowledged records with the power (docs/facts.md L15)."""
@@ -39,31 +47,6 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
 """  # the index makes counting quick: it is read at the start, the bodies are not
 _ALIVE_AT = "alive_at"
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What is in the file: counted when it was opened, and again after each write."""
-
-    records: int
-    size: int  # bytes, as records count them
-    last_id: int
-    oldest_at: int | None  # received_at of the oldest record
-    hooks: frozenset[bytes] = frozenset()
-    alive_at: int | None = None
-
-
-@dataclass(slots=True)
-class Changes:
-    """What goes into one transaction."""
-
-    appends: list[StoredRecord] = field(default_factory=list)
-    drops: list[int] = field(default_factory=list)
-    hooks: frozenset[bytes] | None = None
-    alive_at: int | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.appends or self.drops) or self.hooks is not None or self.alive_at is not None
 
 
 class SpoolFile:

@@ -5,7 +5,7 @@ in as arguments.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -88,6 +88,31 @@ def kept_headers(headers: Headers) -> Headers:
             if size <= MAX_HEADER_BYTES:
                 kept.append((name, value))
     return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in the file: counted when it was opened, and again after each write."""
+
+    records: int
+    size: int  # bytes, as records count them
+    last_id: int
+    oldest_at: int | None  # received_at of the oldest record
+    hooks: frozenset[bytes] = frozenset()
+    alive_at: int | None = None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What goes into one transaction."""
+
+    appends: list[StoredRecord] = field(default_factory=list)
+    drops: list[int] = field(default_factory=list)
+    hooks: frozenset[bytes] | None = None
+    alive_at: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.appends or self.drops) or self.hooks is not None or self.alive_at is not None
 
 
 class SpoolError(Exception):

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime.credentials import find_credential
 from runtime.exits import CONFIGURATION, CommandFailed
@@ -48,7 +47,7 @@ def cannot_bind(variable: str, listen: object, error: OSError) -> ConfigurationE
     return ConfigurationError(variable, f"{listen} cannot be bound ({reason})", "choose a free address of this machine")
 
 
-class ProgramSettings(BaseSettings):
+class ProgramSettings(BaseModel):
     """The settings of one program: subclass it, set `prefix` and `default_env_file`, declare the fields.
 
     Field ``x`` is read from ``<prefix>X``. A field of type ``SecretStr | None`` may also come from the file
@@ -59,7 +58,7 @@ class ProgramSettings(BaseSettings):
     prefix: ClassVar[str]
     default_env_file: ClassVar[Path]
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
@@ -73,19 +72,6 @@ class ProgramSettings(BaseSettings):
     def secret_files(self) -> Mapping[str, Path]:
         """The files that secrets came from, by field: whoever wants to know of changes watches them."""
         return self._secret_files
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` resolved counts, so that precedence and errors are decided in one place."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 S = TypeVar("S", bound=ProgramSettings)

@@ -7,8 +7,7 @@ import pytest
 from agent import event_courier
 from agent.event_courier import EventCourier
 from agent.passage import SLOWEST_LINE, STREAM_SECONDS, request_of, seconds_for
-from agent.spool_file import Contents
-from agent.spool_records import Cause, SpoolRecord, SpoolUnavailable, StoredRecord, gap_record
+from agent.spool_records import Cause, Contents, SpoolRecord, SpoolUnavailable, StoredRecord, gap_record
 from agent.tally import WebhookTally
 from http1.sweep import Sweeper
 from tests.support.fake_link import FakeLink

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from agent import spool_file
-from agent.spool_file import Changes, SpoolFile
-from agent.spool_records import SpoolDamaged, SpoolInUse, SpoolRecord, SpoolUnavailable, StoredRecord
+from agent.spool_file import SpoolFile
+from agent.spool_records import Changes, SpoolDamaged, SpoolInUse, SpoolRecord, SpoolUnavailable, StoredRecord
 
 
 def record(number, body=b"{}", received_at=None):
