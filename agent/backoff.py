@@ -3,12 +3,15 @@
 Full jitter from the first retry on, because a thousand agents lose a gateway in the same millisecond
 (docs/facts.md N1). The ceiling doubles to 8 s during the first ten minutes of an outage, so that service is
 back within 15 s of its end, and to 60 s after that. Only a link that lived for a stable minute ends the
-outage: a gateway that accepts and then drops must not be dialled in a hot loop.
+outage: a gateway that accepts and then drops must not be dialled in a hot loop. Before its first link a slot dials
+sooner: agents do not start in the same millisecond, and a gateway that starts with its agent is there in a second.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+STARTING_CEILING_SECONDS = 0.25
+STARTING_DIALS = 8
 FIRST_CEILING_SECONDS = 2.0
 CEILING_SECONDS = 8.0
 LONG_OUTAGE_SECONDS = 660.0
@@ -29,13 +32,20 @@ class Backoff:
     failures: int = 0
     outage_began: float | None = None
     opened_at: float | None = None
+    early_dials: int = STARTING_DIALS
+    """How many more come early: those before the first link, as long as no gateway asks for patience."""
 
     def opened(self, now: float) -> None:
         """Note that a link came up at `now` (monotonic seconds)."""
         self.opened_at = now
+        self.early_dials = 0
 
     def failed(self, now: float, *, retry_after: float = 0.0) -> float:
         """Return the seconds to wait after a failed dial or a lost link; not less than `retry_after`, up to an hour."""
+        if self.early_dials and not retry_after:
+            self.early_dials -= 1
+            return self.dice() * STARTING_CEILING_SECONDS
+        self.early_dials = 0
         self._note_failure(now)
         return min(retry_after, MAX_RETRY_AFTER_SECONDS) + self.dice() * self._ceiling(now)
 

@@ -228,7 +228,7 @@ class Supervisor:
     async def _hold(self, live: LiveLink) -> float:
         """Return when this slot needs another link: with the seconds that the gateway asked to wait."""
         clock = asyncio.get_running_loop().time
-        succession, try_at = Backoff(self._dice), 0.0
+        succession, try_at = Backoff(self._dice, early_dials=0), 0.0
         while not live.ended.is_set():
             if live.link.draining and not self.is_draining:
                 return 0.0  # make before break: the old link finishes its streams beside the new one

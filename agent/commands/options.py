@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime.exits import NO_HELP
 from runtime.terminal import printable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def group(description: str) -> typer.Typer:
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
+        context_settings=NO_HELP,
     )
 
 

@@ -10,6 +10,7 @@ import typer
 
 from gateway.naming import check_name, parse_duration, parse_expiry
 from gateway.unacceptable import Unacceptable
+from runtime.exits import NO_HELP
 
 MAX_TEXT_BYTES = 64 * 1024
 
@@ -24,6 +25,7 @@ def group(description: str) -> typer.Typer:
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
+        context_settings=NO_HELP,
     )
 
 

@@ -1,6 +1,5 @@
 """`jira-gateway triggers events`, and the wait for a trigger's first event: both only look into the store."""
 
-import asyncio
 import json
 import re
 import sys
@@ -91,6 +90,8 @@ class _Reading:
 
     async def run(self, desk: "Desk") -> None:
         """Print what is there, and what comes when that is wanted."""
+        from asyncio import sleep  # noqa: PLC0415 - see gateway.commands
+
         from gateway.operations.triggers import find  # noqa: PLC0415 - see gateway.commands
 
         trigger = await find(desk, self._name)
@@ -101,7 +102,7 @@ class _Reading:
             if not count and not self._follow:
                 say(f"No such events of {self._name}." if self._states else f"No events of {self._name}.")
             while self._follow:
-                await asyncio.sleep(POLL_SECONDS)
+                await sleep(POLL_SECONDS)
                 await self._print_all(store, trigger.id)
 
     async def _print_all(self, store: "EventStore", trigger: int) -> int:
@@ -131,6 +132,8 @@ def wait_for_first(visit: "Visit", name: str) -> None:
 
 
 async def _first(desk: "Desk", name: str) -> None:
+    from asyncio import sleep  # noqa: PLC0415 - see gateway.commands
+
     from gateway.operations.triggers import find  # noqa: PLC0415 - see gateway.commands
 
     async with opened(desk) as store:
@@ -140,7 +143,7 @@ async def _first(desk: "Desk", name: str) -> None:
             seen = None if state is None else state.last_event_at
             if (seen is not None and seen >= trigger.created_at) or await store.last_number(trigger.id):
                 return
-            await asyncio.sleep(POLL_SECONDS)
+            await sleep(POLL_SECONDS)
 
 
 def in_terminal() -> bool:

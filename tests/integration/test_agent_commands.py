@@ -229,7 +229,29 @@ async def test_settings_may_come_from_a_file(tmp_path, gateway):
 
 
 async def test_help_needs_none_of_the_heavy_libraries():
-    code = "import sys, agent.__main__; print({'pydantic', 'aiohttp', 'cryptography', 'websockets'} & set(sys.modules))"
+    code = """
+import sys, agent.__main__
+from runtime.exits import run_command
+assert run_command(agent.__main__.app, "jira-agent", ["version"]) == 0
+print({'pydantic', 'cryptography', 'websockets', 'asyncio', 'importlib.metadata'} & set(sys.modules))
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    assert (out.splitlines()[1:], err) == ([b"set()"], b"")
+
+
+async def test_the_running_agent_leaves_out_what_it_does_not_use():
+    """Of 74 MiB 15 were a second HTTP server, a settings library, SQLite and the library of metrics."""
+    code = """
+import sys, agent.__main__
+from runtime.lean import load_lean
+load_lean()
+import agent.app
+print({'aiohttp', 'pydantic_settings', 'sqlite3', 'prometheus_client', 'rich'} & set(sys.modules))
+"""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, cwd=PROJECT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -2,15 +2,36 @@
 
 import random
 
-from agent.backoff import MAX_RETRY_AFTER_SECONDS, SLOW_SECONDS, Backoff
+from agent.backoff import MAX_RETRY_AFTER_SECONDS, SLOW_SECONDS, STARTING_CEILING_SECONDS, STARTING_DIALS, Backoff
 
 
 def highest(delay_factor=0.999_999):
-    return Backoff(dice=lambda: delay_factor)
+    """One that has had a link."""
+    return Backoff(dice=lambda: delay_factor, early_dials=0)
+
+
+def test_a_slot_that_never_had_a_link_dials_a_few_times_sooner():
+    backoff = Backoff(dice=lambda: 0.999_999)
+
+    waits = [backoff.failed(float(second)) for second in range(STARTING_DIALS + 3)]
+
+    assert max(waits[:STARTING_DIALS]) < STARTING_CEILING_SECONDS
+    assert [round(wait) for wait in waits[STARTING_DIALS:]] == [2, 4, 8]
+
+
+def test_who_had_a_link_or_is_asked_for_patience_does_not():
+    for waits_before in ("opened", "asked"):
+        backoff = Backoff(dice=lambda: 0.999_999)
+        if waits_before == "opened":
+            backoff.opened(0.0)
+        else:
+            assert round(backoff.failed(0.0, retry_after=3.0)) == 5
+
+        assert backoff.failed(1.0) > 1.9
 
 
 def test_the_first_retry_is_jittered_too():
-    waits = {Backoff(dice=random.Random(seed).random).failed(0.0) for seed in range(50)}
+    waits = {Backoff(dice=random.Random(seed).random, early_dials=0).failed(0.0) for seed in range(50)}
 
     assert len(waits) == 50
     assert all(0 <= wait < 2 for wait in waits)

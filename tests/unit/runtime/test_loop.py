@@ -1,7 +1,9 @@
 """The event loop of both programs."""
 
 import asyncio
+import gc
 
+from runtime.lean import load_lean
 from runtime.loop import run
 
 
@@ -21,3 +23,12 @@ def test_another_allocator_is_no_reason_to_fail(monkeypatch):
 
     monkeypatch.setattr("runtime.loop.ctypes.CDLL", refuse)
     assert run(main()) == 7
+
+
+def test_what_was_switched_off_while_modules_were_loaded_is_on_again():
+    async def main():
+        return gc.isenabled()
+
+    load_lean()
+    assert not gc.isenabled()
+    assert run(main())
