@@ -106,3 +106,15 @@ async def test_a_directory_that_takes_no_socket_is_told_in_one_line(tmp_path):
         await serve_control(deep, {}, Sweeper())
     assert failure.value.status == CONFIGURATION
     assert "\n" not in failure.value.line
+
+
+async def test_what_is_too_large_or_no_http_is_refused_and_the_next_one_is_served(tmp_path):
+    async with serving(tmp_path, echo=echo):
+        with pytest.raises(CommandFailed, match="failed there") as failure:
+            await ask(tmp_path, "echo", {"a": "x" * (1 << 20)})
+        assert failure.value.status == 1
+        reader, writer = await asyncio.open_unix_connection(tmp_path / SOCKET_NAME)
+        writer.write(b"good morning\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        assert (await ask(tmp_path, "echo"))["got"] == {}
