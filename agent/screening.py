@@ -12,6 +12,7 @@ from typing import Literal
 
 from agent.credentials import JiraCredentials
 from agent.policy import Policy
+from http1.known_fields import FieldSet
 from http1.messages import RequestHead
 from http1.target import AmbiguousTarget, Target, parse_target
 from jira_api.decisions import Deny
@@ -85,7 +86,8 @@ class Screening:
         if decision.needs_body_check and (objection := _unreadable(head)):
             return Refused(ErrorCode.POLICY_DENIED, objection, decision.rule_id)
         # No host: it is the pool's own origin, and no frame names one.
-        request = RequestHead(head.method, self.context_path + head.target, self._headers(head, login), head.body)
+        fields = self._fields(head, login)
+        request = RequestHead(head.method, self.context_path + head.target, fields.headers, head.body, fields=fields)
         return Cleared(request, target, login, decision.needs_body_check, decision.rule_id)
 
     def check_registration(self, method: bytes, body: bytes) -> Refused | None:
@@ -115,6 +117,16 @@ class Screening:
         if login == "gateway" and authorization is None:
             return Refused(ErrorCode.BAD_REQUEST, "the gateway sent no credentials for this connection")
         return None
+
+    def _fields(self, head: StreamHead, login: Login) -> FieldSet:
+        """Return the headers for Jira; heads that share their fields share these too, whatever was said of them."""
+        shared = head.shared
+        if shared is None:
+            return FieldSet(self._headers(head, login))
+        known: tuple[Screening, Login, FieldSet] | None = shared.derived
+        if known is None or known[0] is not self or known[1] != login:
+            known = shared.derived = (self, login, FieldSet(self._headers(head, login)))
+        return known[2]
 
     def _headers(self, head: StreamHead, login: Login) -> Headers:
         headers = request_headers(head.headers, caller_credentials=login == "caller")

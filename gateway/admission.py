@@ -31,6 +31,7 @@ from jira_api.decisions import Deny
 from jira_api.headers import is_oauth1
 from jira_api.profiles import READ_ONLY
 from jira_api.rules import evaluate
+from tunnel.heads import SharedFields
 
 MAX_TIMEOUT_SECONDS = 86_400.0
 
@@ -45,11 +46,26 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
+class Passport:
+    """What the headers of a request mean on one connection, whatever its method and target.
+
+    The same for all requests that repeat their headers there, while the directory has the same grant and route, so
+    nothing in it is changed. `shared` is what the way has made of it (gateway.forward).
+    """
+
+    route: ConnectionEntry
+    grant: TokenGrant
+    headers: Headers
+    timeout: float
+    shared: SharedFields | None = None
+
+
+@dataclass(slots=True)
 class Admission:
     """A request that may go on.
 
     `target` is canonical and below Jira's context path; `headers` are the caller's without ours and without
-    the login that is not for Jira; `timeout` is in seconds.
+    the login that is not for Jira; `timeout` is in seconds. Whoever replaces `headers` takes the `passport` away.
     """
 
     route: ConnectionEntry
@@ -58,6 +74,7 @@ class Admission:
     headers: Headers
     timeout: float
     by_host: bool
+    passport: Passport | None = None
     span: Any = None  # what gateway.tracing knows of it, when it is recorded
 
 
@@ -77,19 +94,42 @@ class Entrance:
 
 def admit(request: RequestHead, entrance: Entrance, now: datetime, monotonic: float) -> Admission:
     """Decide about one request; raises `Refused`."""
+    sorted_headers = _sort(request)
+    grant = _authenticate(sorted_headers, entrance.directory, now)
+    addressed = _address(request, entrance.domain, grant)
+    route = _route(addressed, entrance.directory, grant)
+    if grant.rate is not None:
+        _check_rate(grant, grant.rate, entrance.rates, monotonic)
+    target = _target(addressed, entrance.context_path(route) if addressed.by_host else b"", grant)
+    if grant.read_only:
+        _check_token_rights(request.method, target, route, grant)
+    passport = sorted_headers.passport
+    if passport is None or passport.route is not route or passport.grant is not grant:
+        passport = sorted_headers.passport = _passport(sorted_headers, route, grant)
+    if route.credentials is Credentials.CALLER:
+        _check_signature(sorted_headers, target, grant)
+    return Admission(route, grant, target, passport.headers, passport.timeout, addressed.by_host, passport)
+
+
+def _sort(request: RequestHead) -> CallerHeaders:
+    """Sort the headers, or find how they were sorted when they came last."""
+    fields = request.fields
+    if fields is not None and fields.derived is not None:
+        known: CallerHeaders = fields.derived
+        return known
     try:
         sorted_headers = sort_headers(request.headers)
     except AmbiguousLogin as ambiguous:
         raise _refused(BAD_REQUEST, f"The header {ambiguous.name} is repeated; send it once.") from None
-    grant = _authenticate(sorted_headers, entrance.directory, now)
-    addressed = _address(request, entrance.domain, grant)
-    route = _route(addressed, entrance.directory, grant)
-    _check_rate(grant, entrance.rates, monotonic)
-    target = _target(addressed, entrance.context_path(route), grant)
-    _check_token_rights(request.method, target, route, grant)
-    headers = _headers_for_jira(sorted_headers, route, target, grant)
+    if fields is not None:
+        fields.derived = sorted_headers
+    return sorted_headers
+
+
+def _passport(sorted_headers: CallerHeaders, route: ConnectionEntry, grant: TokenGrant) -> Passport:
+    headers = _headers_for_jira(sorted_headers, route, grant)
     timeout = _timeout(sorted_headers.values.get(b"tunnel-timeout"), route.timeout_seconds, grant)
-    return Admission(route, grant, target, headers, timeout, addressed.by_host)
+    return Passport(route, grant, headers, timeout)
 
 
 def _refused(slug: Slug, message: str, grant: TokenGrant | None = None, retry_after: int | None = None) -> Refused:
@@ -97,10 +137,10 @@ def _refused(slug: Slug, message: str, grant: TokenGrant | None = None, retry_af
 
 
 def _authenticate(sorted_headers: CallerHeaders, directory: Directory, now: datetime) -> TokenGrant:
-    presented = sorted_headers.presented_token
-    grant = directory.token(presented, now) if presented else None
+    token_hash = sorted_headers.token_hash
+    grant = directory.grant(token_hash, now) if token_hash else None
     if grant is None:
-        what = "is unknown or expired" if presented else "is missing"
+        what = "is unknown or expired" if token_hash else "is missing"
         raise _refused(
             UNAUTHENTICATED,
             f"The gateway token {what}; send it as a bearer token, or as the password of Basic authentication.",
@@ -125,11 +165,11 @@ def _route(addressed: Addressed, directory: Directory, grant: TokenGrant) -> Con
     return route
 
 
-def _check_rate(grant: TokenGrant, rates: Rates, monotonic: float) -> None:
-    wait = rates.take(grant.name, grant.rate, monotonic) if grant.rate is not None else 0.0
+def _check_rate(grant: TokenGrant, rate: float, rates: Rates, monotonic: float) -> None:
+    wait = rates.take(grant.name, rate, monotonic)
     if wait:
         seconds = max(1, math.ceil(wait))
-        raise _refused(RATE_LIMITED, f"This token may send {grant.rate:g} requests per second.", grant, seconds)
+        raise _refused(RATE_LIMITED, f"This token may send {rate:g} requests per second.", grant, seconds)
 
 
 def _target(addressed: Addressed, context_path: bytes, grant: TokenGrant) -> Target:
@@ -143,23 +183,19 @@ def _target(addressed: Addressed, context_path: bytes, grant: TokenGrant) -> Tar
 
 
 def _check_token_rights(method: bytes, target: Target, route: ConnectionEntry, grant: TokenGrant) -> None:
-    if not grant.read_only:
-        return
     decision = evaluate(READ_ONLY, method, target, credentials=route.credentials.value)
     if isinstance(decision, Deny):
         raise _refused(FORBIDDEN, f"This token is read-only: {decision.reason}.", grant)
 
 
-def _headers_for_jira(
-    sorted_headers: CallerHeaders, route: ConnectionEntry, target: Target, grant: TokenGrant
-) -> Headers:
+def _headers_for_jira(sorted_headers: CallerHeaders, route: ConnectionEntry, grant: TokenGrant) -> Headers:
     headers = sorted_headers.passed
     if route.credentials is Credentials.AGENT:
         return headers
     if route.credentials is Credentials.GATEWAY:
-        if route.authorization is not None:
-            headers.append((b"Authorization", route.authorization.get_secret_value()))
-        return headers
+        if route.authorization is None:
+            return headers
+        return [*headers, (b"Authorization", route.authorization.get_secret_value())]
     if sorted_headers.authorization_holds_token:
         message = (
             "This connection passes Authorization on to Jira; send the gateway token as "
@@ -167,12 +203,13 @@ def _headers_for_jira(
         )
         raise _refused(BAD_REQUEST, message, grant)
     authorization = sorted_headers.authorization
-    if is_oauth1(authorization, target.query):
+    return headers if authorization is None else [*headers, (b"Authorization", authorization)]
+
+
+def _check_signature(sorted_headers: CallerHeaders, target: Target, grant: TokenGrant) -> None:
+    if is_oauth1(sorted_headers.authorization, target.query):
         message = "OAuth 1.0a signs the address of Jira, which differs here; use a personal access token or Basic."
         raise _refused(BAD_REQUEST, message, grant)
-    if authorization is not None:
-        headers.append((b"Authorization", authorization))
-    return headers
 
 
 def _timeout(wanted: bytes | None, configured: float, grant: TokenGrant) -> float:

@@ -3,6 +3,9 @@
 import binascii
 from base64 import b64decode
 from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.tokens import hash_token
 
 TOKEN_PREFIX = b"jtg_"
 
@@ -22,11 +25,14 @@ class CallerHeaders:
     """A request's headers, sorted once: what is for us and what may go on towards Jira.
 
     `passed` holds everything but Authorization, Tunnel-* and X-Request-ID, in order. `values` holds those of
-    Authorization and Tunnel-* by lower-case name.
+    Authorization and Tunnel-* by lower-case name. Requests that repeat their field lines share one of these
+    (http1.known_fields): `passport` is what gateway.admission made of it last.
     """
 
     passed: Headers = field(default_factory=list)
     values: dict[bytes, bytes] = field(default_factory=dict)
+    passport: Any = None
+    _token_hash: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def authorization(self) -> bytes | None:
@@ -38,6 +44,14 @@ class CallerHeaders:
         """The gateway token as presented, b"" when there is none; Tunnel-Authorization goes first."""
         separate = self.values.get(b"tunnel-authorization")
         return _token(self.values.get(b"authorization") if separate is None else separate)
+
+    @property
+    def token_hash(self) -> str:
+        """The key of the presented token in the directory, "" when there is none."""
+        if self._token_hash is None:
+            presented = self.presented_token
+            self._token_hash = hash_token(presented) if presented else ""
+        return self._token_hash
 
     @property
     def authorization_holds_token(self) -> bool:

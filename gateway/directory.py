@@ -71,7 +71,11 @@ class Directory:
 
     def token(self, presented: bytes, now: datetime) -> TokenGrant | None:
         """Return what this token may do, or None when it is unknown, expired or revoked."""
-        found = self._tokens.get(hash_token(presented))
+        return self.grant(hash_token(presented), now)
+
+    def grant(self, token_hash: str, now: datetime) -> TokenGrant | None:
+        """Return the same for `gateway.tokens.hash_token` of a token."""
+        found = self._tokens.get(token_hash)
         if found is None:
             return None
         grant, until = found

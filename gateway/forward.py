@@ -6,6 +6,7 @@ the caller's socket has taken the bytes, and the caller is paused while the link
 slowness piles up bytes here. Which outcome a caller gets is decided in replay.py and errors.py, not here.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final, Protocol
@@ -36,7 +37,7 @@ from http1.sweep import Sweeper
 from jira_api.gzip_bodies import BodyUnreadable
 from jira_api.headers import response_headers
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress, StreamRefused
-from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead
+from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead, share_fields
 from tunnel.outbox import HIGH_WATER, LOW_WATER
 
 # The agent watches the same deadline, nearer to Jira; ours only catches what never comes back.
@@ -351,13 +352,21 @@ def _no_way(route: ConnectionEntry) -> Problem:
 
 
 def _request_head(exchange: Exchange, admission: Admission, request_id: str, rules: AnswerRules) -> RequestHead:
-    request = exchange.request
-    meta = {
-        b"request-id": request_id.encode(),
+    request, passport = exchange.request, admission.passport
+    timeout_ms = max(1, int(admission.timeout * 1000))  # 0 would mean the agent's own default
+    meta = {b"request-id": request_id.encode()}
+    shared = passport.shared if passport is not None else None
+    if shared is not None:
+        meta.update(shared.meta)
+        return RequestHead(request.method, admission.target.raw, shared.headers, request.body, timeout_ms, meta, shared)
+    route = admission.route
+    common = {
         b"caller": admission.grant.name.encode(),
-        b"connection": admission.route.name.encode(),
-        b"credentials": admission.route.credentials.value.encode(),
+        b"connection": route.name.encode(),
+        b"credentials": route.credentials.value.encode(),
     }
     headers = rules.request_headers(admission)
-    timeout_ms = max(1, int(admission.timeout * 1000))  # 0 would mean the agent's own default
-    return RequestHead(request.method, admission.target.raw, headers, request.body, timeout_ms, meta)
+    if passport is not None:
+        with suppress(LocalProtocolError):  # told when it is sent
+            passport.shared = shared = share_fields(common, headers)
+    return RequestHead(request.method, admission.target.raw, headers, request.body, timeout_ms, meta | common, shared)

@@ -66,6 +66,7 @@ class Tracing:
             return
         ours = TraceParent(parent.trace_id if parent else secrets.token_hex(16), secrets.token_hex(8), is_sampled=True)
         admission.headers = _replaced(admission.headers, ours, is_new=parent is None)
+        admission.passport = None
         admission.span = (parent, ours, self._clock().timestamp())
 
     def finished(self, forward: Forward, status: int, problem: Problem | None) -> None:

@@ -35,13 +35,19 @@ def encode_request(head: RequestHead, host: bytes) -> bytes:
     """Return the head of a request with Host and framing. Raises UnsendableHead."""
     if not TOKEN.fullmatch(head.method) or not _TARGET.fullmatch(head.target):
         raise UnsendableHead("the method or the target cannot be sent")
-    lines = [b"%b %b HTTP/1.1" % (head.method, head.target), b"Host: " + host]
-    _add_fields(lines, head.headers)
+    fields = head.fields
+    if fields is None:
+        lines = _field_lines(head.headers)
+    elif fields.lines is None:
+        lines = fields.lines = _field_lines(fields.headers)
+    else:
+        lines = fields.lines
+    framing = b""
     if head.body >= 0:
-        lines.append(b"Content-Length: %d" % head.body)
+        framing = b"Content-Length: %d\r\n" % head.body
     elif head.body == STREAMED:
-        lines.append(b"Transfer-Encoding: chunked")
-    return _join(lines)
+        framing = b"Transfer-Encoding: chunked\r\n"
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (head.method, head.target, host, lines, framing)
 
 
 def encode_response(status: int, headers: Headers, framing: list[bytes]) -> bytes:
@@ -84,6 +90,13 @@ def encode_last_chunk(trailers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
     lines = [b"0"]
     _add_fields(lines, allowed_trailers(list(trailers)))
     return _join(lines)
+
+
+def _field_lines(headers: Headers) -> bytes:
+    """Return the lines of these fields, each with its line end. Raises UnsendableHead."""
+    lines: list[bytes] = []
+    _add_fields(lines, headers)
+    return _join(lines)[:-2] if lines else b""
 
 
 def _add_fields(lines: list[bytes], headers: Headers) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from http1.known_fields import KnownFields
 from http1.request_parser import RequestLimits
 
 
@@ -49,6 +50,7 @@ class OpenSockets:
         self.refused = 0
         self.draining = False
         self.last_answers = False  # every answer is the last one of its socket
+        self.known = KnownFields()
 
     def admit(self, socket: OpenSocket, limits: Limits) -> bool:
         """Take a socket into the account; False when it must close at once."""

@@ -4,8 +4,11 @@ Knows nothing of sockets or parsers. Framing and hop-by-hop fields never appear 
 and the encoders write them again from `body`, so no field of one hop can leak into the next.
 """
 
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from http1.known_fields import FieldSet
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Field lines in order of arrival: names as received (case kept), values without outer whitespace, repeats kept."""
@@ -21,7 +24,8 @@ STREAMED: Final = -1
 class RequestHead:
     """The head of a request.
 
-    `target` is always in origin-form, byte for byte as received; `host` is not in `headers`.
+    `target` is always in origin-form, byte for byte as received; `host` is not in `headers`. With `fields`, `headers`
+    are those of a set that other requests have too, and must not be changed.
     """
 
     method: bytes
@@ -32,6 +36,7 @@ class RequestHead:
     expect_continue: bool = False
     http_1_0: bool = False
     host: bytes = b""
+    fields: "FieldSet | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)

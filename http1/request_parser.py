@@ -13,6 +13,7 @@ from http1.bodies import NO_TRAILERS, BodyReader, reader_for
 from http1.errors import MalformedMessage, Rejection, RequestRejected
 from http1.grammar import REQUEST_LINE, is_hopeless, is_host, split_absolute_form
 from http1.head_reader import FieldLines, HeadBuffer, read_fields
+from http1.known_fields import FieldSet, KnownFields
 from http1.messages import Headers, RequestHead
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
@@ -44,11 +45,13 @@ class RequestSink(Protocol):
 class RequestParser:
     """The receiving half of one caller's socket."""
 
-    __slots__ = ("_body", "_body_bytes", "_head", "_limits", "_rest", "_sink", "request")
+    __slots__ = ("_body", "_body_bytes", "_head", "_known", "_limits", "_rest", "_sink", "request")
 
-    def __init__(self, sink: RequestSink, limits: RequestLimits) -> None:
+    def __init__(self, sink: RequestSink, limits: RequestLimits, known: KnownFields | None = None) -> None:
+        """`known`: shared by the sockets of a listener; all that share one have the same limits."""
         self._sink = sink
         self._limits = limits
+        self._known = known if known is not None else KnownFields()
         self._head = HeadBuffer()
         self._rest = b""
         self._body: BodyReader | None = None
@@ -135,50 +138,68 @@ class RequestParser:
 
     def _parse_head(self, head: bytes) -> RequestHead:
         line = REQUEST_LINE.match(head)
-        if line is None or line["version"] not in {b"1.1", b"1.0"}:
+        if line is None:
             raise MalformedMessage("the request line is not one of HTTP/1.1 or HTTP/1.0")
-        if line["method"] not in METHODS:
+        method, target, version = line.groups()
+        if version not in {b"1.1", b"1.0"}:
+            raise MalformedMessage("the request line is not one of HTTP/1.1 or HTTP/1.0")
+        if method not in METHODS:
             raise RequestRejected(
                 Rejection.METHOD_NOT_ALLOWED,
                 "This method is not served: use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.",
             )
-        if len(line["target"]) > self._limits.target_bytes:
+        if len(target) > self._limits.target_bytes:
             raise _uri_too_long()
-        if len(head) - line.end() > self._limits.head_bytes:
+        is_old = version == b"1.0"
+        block = head[line.end() :]
+        fields = None if is_old else self._known.find(block)
+        if fields is None:
+            fields = self._read_fields(head, len(block), http_1_0=is_old)
+            if not is_old:
+                self._known.keep(block, fields)
+        host = fields.host
+        if target[:1] != b"/":
+            target, host = _of_absolute_form(target)
+        return RequestHead(
+            method, target, fields.headers, fields.body, fields.keeps_alive, fields.expects, is_old, host, fields
+        )
+
+    def _read_fields(self, head: bytes, size: int, *, http_1_0: bool) -> FieldSet:
+        if size > self._limits.head_bytes:
             raise _headers_too_large()
         lines = read_fields(head, httptools.HttpRequestParser)
         if len(lines.headers) > self._limits.fields:
             raise _headers_too_large()
-        return _request(line["method"], line["target"], lines, http_1_0=line["version"] == b"1.0")
+        return _judge(lines, http_1_0=http_1_0)
 
     def _too_large(self) -> RequestRejected:
         reason = f"The body is longer than the {self._limits.body_bytes} bytes allowed."
         return RequestRejected(Rejection.BODY_TOO_LARGE, reason, self.request)
 
 
-def _request(method: bytes, target: bytes, lines: FieldLines, *, http_1_0: bool) -> RequestHead:
+def _judge(lines: FieldLines, *, http_1_0: bool) -> FieldSet:
+    """Say what the field lines of a request mean, whatever its method and target."""
     framing = lines.framing
     if any(coding != b"chunked" for coding in framing.codings) and not (http_1_0 or framing.lengths):
         raise RequestRejected(Rejection.UNSUPPORTED_CODING, "The only transfer coding understood is 'chunked'.")
     body = framing.body(http_1_0=http_1_0)
-    target, host = _address(target, framing.hosts, http_1_0=http_1_0)
+    host = _host(framing.hosts, http_1_0=http_1_0)
     headers = framing.drop_named(lines.headers) if framing.connection else lines.headers
     expects = framing.expect and not http_1_0 and body not in {0, -2}
-    return RequestHead(method, target, headers, body, framing.keeps_alive(http_1_0=http_1_0), expects, http_1_0, host)
+    return FieldSet(headers, body, host, keeps_alive=framing.keeps_alive(http_1_0=http_1_0), expects=expects)
 
 
-def _address(target: bytes, hosts: list[bytes], *, http_1_0: bool) -> tuple[bytes, bytes]:
-    """Return (origin-form target, host).
-
-    The authority of an absolute-form target replaces Host (RFC 9112 section 3.2.2).
-    """
+def _host(hosts: list[bytes], *, http_1_0: bool) -> bytes:
     if len(hosts) > 1 or (not hosts and not http_1_0):
         raise MalformedMessage("exactly one Host is needed")
     host = hosts[0] if hosts else b""
     if hosts and not is_host(host):
         raise MalformedMessage("Host is not a host name with an optional port")
-    if target.startswith(b"/"):
-        return target, host
+    return host
+
+
+def _of_absolute_form(target: bytes) -> tuple[bytes, bytes]:
+    """Return (origin-form target, host): the authority of the target replaces Host (RFC 9112 section 3.2.2)."""
     absolute = split_absolute_form(target)
     if absolute is None or not is_host(absolute[0]):
         raise MalformedMessage("the request target is neither a path nor an http URL")

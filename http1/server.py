@@ -54,7 +54,7 @@ class ServerProtocol(asyncio.Protocol):
         self._sweeper = sweeper
         self._sockets = sockets if sockets is not None else OpenSockets()
         self._loop = asyncio.get_running_loop()
-        self._parser = RequestParser(self, limits.request)
+        self._parser = RequestParser(self, limits.request, self._sockets.known)
         self.peer = ""  # set before connection_made where the socket's own peer only speaks for somebody
         self._phase = Phase.SERVING
         self._exchange: Exchange | None = None  # until its request is complete and its answer is over
@@ -84,6 +84,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._sweeper.add(self)
+        self._sweeper.add(self._sockets.known)
         self.deadline = self._sweeper.now + self._limits.header_seconds
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature

@@ -7,7 +7,7 @@ counts make the result exact, so a field that holds an LF cannot become two.
 from dataclasses import dataclass, field
 from itertools import chain
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from tunnel.errors import LocalProtocolError
 from tunnel.frames import END_STREAM, HEADER_BYTES, HEADERS, MAX_PAYLOAD, FrameType, frame, refuse
@@ -31,8 +31,25 @@ _STATUS = range(100, 1000)
 
 
 @dataclass(slots=True)
+class SharedFields:
+    """What the heads of many requests have in common, so that it is written and read once (decision 0025).
+
+    All meta but the first, all headers, and the bytes of both. Nothing in it is ever changed, but for `derived`: that
+    is the receiving program's, and holds what it worked out from these fields alone.
+    """
+
+    meta: dict[bytes, bytes]
+    headers: Pairs
+    text: bytes
+    derived: Any = None
+
+
+@dataclass(slots=True)
 class RequestHead:
-    """A request. `body` is NO_BODY, STREAMED or its length; `meta` is for the programs and never goes to Jira."""
+    """A request. `body` is NO_BODY, STREAMED or its length; `meta` is for the programs and never goes to Jira.
+
+    With `shared`, `headers` and all of `meta` but its first are those of the shared fields.
+    """
 
     method: bytes
     target: bytes
@@ -40,6 +57,7 @@ class RequestHead:
     body: int = NO_BODY
     timeout_ms: int = 0
     meta: dict[bytes, bytes] = field(default_factory=dict)
+    shared: SharedFields | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -56,6 +74,11 @@ class HeadTooLarge(LocalProtocolError):
     """A head does not fit one frame of 64 KiB."""
 
 
+def share_fields(meta: dict[bytes, bytes], headers: Pairs) -> SharedFields:
+    """Make what many heads have in common; `meta` must not be empty. Raises as encode_request does."""
+    return SharedFields(meta, headers, _join([*chain.from_iterable(meta.items()), *chain.from_iterable(headers)]))
+
+
 def encode_request(head: RequestHead, stream: int, credit: int, *, end: bool) -> bytes:
     """A request as a whole HEADERS frame.
 
@@ -63,9 +86,14 @@ def encode_request(head: RequestHead, stream: int, credit: int, *, end: bool) ->
         HeadTooLarge: it does not fit one frame.
         LocalProtocolError: a field holds CR, LF or NUL, or a number is out of range.
     """
-    meta, headers = head.meta, head.headers
-    fields = [head.method, head.target, *chain.from_iterable(meta.items()), *chain.from_iterable(headers)]
-    text = _join(fields)
+    meta, headers, shared = head.meta, head.headers, head.shared
+    if shared is None:
+        text = _join([head.method, head.target, *chain.from_iterable(meta.items()), *chain.from_iterable(headers)])
+    else:
+        name, value = next(iter(meta.items()))
+        text = b"\n".join((_join([head.method, head.target, name, value]), shared.text))
+        if len(text) + _FIXED_BYTES > MAX_PAYLOAD:
+            raise HeadTooLarge(f"a head of {len(text)} bytes is too large")
     if not NO_BODY <= head.body <= _MAX_BODY or not 0 <= head.timeout_ms <= _MAX_TIMEOUT_MS:
         raise LocalProtocolError("body or timeout out of range")
     if not head.method or not head.target:
@@ -95,41 +123,72 @@ def _join(fields: list[bytes]) -> bytes:
     return text
 
 
-def decode_head(payload: bytes) -> tuple[RequestHead | ResponseHead, int]:
+Known = dict[bytes, SharedFields]
+"""The shared fields that came on one link, by their bytes. Who keeps one empties it every few seconds."""
+
+_MOST_KNOWN: Final = 64
+_LONGEST_KNOWN: Final = 2048
+
+
+def decode_head(payload: bytes, known: Known | None = None) -> tuple[RequestHead | ResponseHead, int]:
     """Read HEADERS into a head and the credit for its answer (0 for an answer)."""
     if len(payload) < _FIXED_BYTES:
         raise refuse("HEADERS is cut")
     kind, body, number, credit, metas, count = _FIXED.unpack_from(payload)
     if body < NO_BODY:
         raise refuse(f"unknown kind of body {body}")
-    fields = _split(payload, _FIXED_BYTES)
-    first = 2 if kind == REQUEST else 0
-    start = first + 2 * metas
-    if len(fields) != start + 2 * count:
-        raise refuse("HEADERS holds another number of fields than it says")
-    pairs = iter(fields[start:])
-    headers = list(zip(pairs, pairs, strict=True))
-    meta = dict(zip(fields[first:start:2], fields[first + 1 : start : 2], strict=True)) if metas else {}
-    if len(meta) != metas:
-        raise refuse("HEADERS repeats a meta")
+    text = payload[_FIXED_BYTES:]
+    if b"\r" in text or b"\0" in text:
+        raise refuse("a field holds CR or NUL")
     if kind == REQUEST:
-        return _request(fields, headers, body, number, meta), credit
+        return _decode_request(text, body, number, metas, count, {} if known is None else known), credit
     if kind != RESPONSE or credit or number not in _STATUS:
         raise refuse(f"HEADERS of kind {kind} with status {number} and credit {credit}")
+    meta, headers = _read_pairs(_split(text), metas, count)
     return ResponseHead(number, headers, body, meta), 0
 
 
-def _request(fields: list[bytes], headers: Pairs, body: int, timeout_ms: int, meta: dict[bytes, bytes]) -> RequestHead:
-    method, target = fields[0], fields[1]
+def _decode_request(text: bytes, body: int, timeout_ms: int, metas: int, count: int, known: Known) -> RequestHead:
+    """Read a request. What follows its first meta may be known: then only the counts are compared."""
+    begin = text.split(b"\n", 4)
+    shared = known.get(begin[4]) if len(begin) == 5 and metas else None
+    if shared is not None and len(shared.meta) == metas - 1 and len(shared.headers) == count:
+        method, target, name, value, _ = begin
+        meta, headers = {name: value, **shared.meta}, shared.headers
+        if len(meta) != metas:
+            raise refuse("HEADERS repeats a meta")
+    else:
+        method, target, *fields = _split(text) if len(begin) > 1 else (b"", b"")
+        meta, headers = _read_pairs(fields, metas, count)
+        shared = _remember(begin[4], meta, headers, known) if len(begin) == 5 and metas > 1 else None
     if not method or not target:
         raise refuse("a request without method or target")
-    return RequestHead(method, target, headers, body, timeout_ms, meta)
+    return RequestHead(method, target, headers, body, timeout_ms, meta, shared)
 
 
-def _split(payload: bytes, start: int) -> list[bytes]:
-    text = payload[start:]
-    if b"\r" in text or b"\0" in text:
-        raise refuse("a field holds CR or NUL")
+def _remember(text: bytes, meta: dict[bytes, bytes], headers: Pairs, known: Known) -> SharedFields | None:
+    if len(text) > _LONGEST_KNOWN:
+        return None
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    first = next(iter(meta))
+    shared = known[text] = SharedFields({name: meta[name] for name in meta if name != first}, headers, text)
+    return shared
+
+
+def _read_pairs(fields: list[bytes], metas: int, count: int) -> tuple[dict[bytes, bytes], Pairs]:
+    """Return meta and headers of the fields that follow the start of a head."""
+    if len(fields) != 2 * (metas + count):
+        raise refuse("HEADERS holds another number of fields than it says")
+    pairs = iter(fields)
+    meta = dict(zip(fields[: 2 * metas : 2], fields[1 : 2 * metas : 2], strict=True)) if metas else {}
+    if len(meta) != metas:
+        raise refuse("HEADERS repeats a meta")
+    headers = list(zip(pairs, pairs, strict=True))
+    return meta, headers[metas:] if metas else headers
+
+
+def _split(text: bytes) -> list[bytes]:
     return text.split(b"\n") if text else []
 
 
@@ -143,7 +202,10 @@ def decode_trailers(payload: bytes) -> Pairs:
     """Read TRAILERS."""
     if len(payload) < _COUNT.size:
         raise refuse("TRAILERS is cut")
-    fields = _split(payload, _COUNT.size)
+    text = payload[_COUNT.size :]
+    if b"\r" in text or b"\0" in text:
+        raise refuse("a field holds CR or NUL")
+    fields = _split(text)
     if len(fields) != 2 * int.from_bytes(payload[: _COUNT.size]):
         raise refuse("TRAILERS holds another number of fields than it says")
     return list(zip(fields[::2], fields[1::2], strict=True))

@@ -29,7 +29,7 @@ from tunnel.frames import (
     frame,
     refuse,
 )
-from tunnel.heads import RequestHead, ResponseHead, decode_head, decode_trailers
+from tunnel.heads import Known, RequestHead, ResponseHead, decode_head, decode_trailers
 from tunnel.streams import DATA as DATA_STEP
 from tunnel.streams import DONE, END, HEAD, ILLEGAL, IN_BODY, NEXT, Stream, body_length
 from tunnel.windows import UNKNOWN_LENGTH, ReceiveWindow
@@ -51,6 +51,7 @@ class Inbox:
         self._session = session
         self._streams = session.registry
         self._outbox = session.outbox
+        self._known: Known = {}
         self._max_backlog = _BACKLOG_PER_STREAM * session.max_streams + _BACKLOG_SPARE
         # kind: what takes it, the flags it may carry, whether it concerns the session and not a stream
         self._receivers: dict[int, tuple[Callable[[int, int, bytes], None], int, bool]] = {
@@ -93,6 +94,10 @@ class Inbox:
         if self._outbox.backlog > self._max_backlog:
             raise refuse("the peer does not read our answers")
 
+    def forget(self) -> None:
+        """Forget the fields of requests that came: they hold secrets, and are kept for seconds only."""
+        self._known.clear()
+
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if (self._session.peer is None) != (kind == _HELLO):
             raise refuse("HELLO is not the first frame, or not the only one")
@@ -122,7 +127,7 @@ class Inbox:
             self._session.on_fault(None, error)
 
     def _receive_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        head, credit = decode_head(payload)
+        head, credit = decode_head(payload, self._known)
         if isinstance(head, RequestHead):
             self._receive_request(head, credit, stream_id, is_over=bool(flags))
         elif not self._streams.is_own(stream_id):

@@ -161,6 +161,7 @@ class Session:
 
     def ping(self) -> None:
         """Ask for a sign of life, and measure the round trip."""
+        self._inbox.forget()
         payload = self.pings.start(self.clock())
         self.outbox.control(frame(FrameType.PING, payload))
 
