@@ -18,7 +18,7 @@ from http1.client import Call
 from http1.errors import ClientFailure, FailureKind, UnsendableHead
 from http1.messages import Headers, ResponseHead
 from http1.target import Target
-from jira_api.headers import request_headers, response_headers
+from jira_api.headers import passing, request_headers
 from jira_api.logins import LoginVerdict
 from jira_api.protection.protection import QUEUE_SECONDS, Admission
 from jira_api.protection.rate_limits import with_retry_after
@@ -336,7 +336,7 @@ class Answer:
         login = jira.protection.answered(self._carriage, head.status, head.headers, self.sent_at, now)
         if login is not None and login is not LoginVerdict.OK:
             meta[b"jira-login"] = login.slug.encode()
-        headers = response_headers(head.headers, caller_credentials=self._keeps_cookies)
+        headers = passing(head.headers, caller_credentials=self._keeps_cookies)
         if head.status == _TOO_MANY:
             headers = with_retry_after(headers)
         answer = StreamAnswer(head.status, headers, head.body, meta)

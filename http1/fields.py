@@ -80,6 +80,11 @@ class Framing:
             return False
         return not http_1_0 or b"keep-alive" in self.connection
 
+    @property
+    def names_fields(self) -> bool:
+        """Whether Connection names more than what becomes of the socket."""
+        return self.connection not in ([b"close"], [b"keep-alive"])
+
     def drop_named(self, headers: Headers) -> Headers:
         """Leave out the fields that Connection names: they were meant for this hop only."""
         named = set(self.connection)

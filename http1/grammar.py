@@ -20,6 +20,9 @@ STATUS_LINE: Final = re.compile(rb"HTTP/1\.(?P<minor>[01]) (?P<status>[1-5][0-9]
 FIELD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)")
 """One field line without its line end (RFC 9112 section 5); obs-fold does not match."""
 
+FIELD_LINES: Final = re.compile(rb"(?m:^)" + FIELD_LINE.pattern + rb"\r\n")
+"""The same with line ends, for all lines of a head at once: each match is one whole line."""
+
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 """Digits only and no list: a sign, a comma or a second line is an attack or a bug (RFC 9112 section 6.3)."""
 

@@ -1,22 +1,26 @@
 """Collect the bytes of one head, and let llhttp read its field lines.
 
 Pure. llhttp sees exactly one whole head and nothing after it: bodies, pipelined requests and upgrades therefore
-cannot move it out of step, and limits are checked before anything is parsed. Two parsers must agree: the start line
-is matched by our grammar and again by llhttp.
+cannot move it out of step, and limits are checked before anything is parsed. Of a request two parsers must agree: the
+start line is matched by our grammar and again by llhttp. The field lines of an answer are split by our grammar alone,
+which accepts less than llhttp (tests/properties/test_http1_parsers.py): they differ every time, and a callback for each
+costs more than all the rest.
 """
 
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httptools
 
 from http1.errors import MalformedMessage
 from http1.fields import SPECIAL, Framing
-from http1.grammar import skip_empty_lines
+from http1.grammar import FIELD_LINES, skip_empty_lines
 
 if TYPE_CHECKING:
     from http1.messages import Headers
 
 END_OF_HEAD: Final = b"\r\n\r\n"
+_MAX_SORTINGS: Final = 128  # of up to 64 KiB each, when a server makes up names
 
 
 class HeadBuffer:
@@ -106,3 +110,29 @@ def read_fields(
     if not lines.complete:
         raise MalformedMessage("the head is malformed")
     return lines
+
+
+def split_fields(block: bytes) -> "Headers":
+    """Split the field lines of a whole head, without its start line and empty line. Raises MalformedMessage."""
+    fields: Headers = FIELD_LINES.findall(block)
+    if len(fields) != block.count(b"\n"):  # a match begins at the start of a line and ends with it
+        raise MalformedMessage("the head is malformed")
+    if b" \r" in block or b"\t\r" in block:
+        return [(name, value.rstrip(b" \t")) for name, value in fields]
+    return fields
+
+
+class Sorting(NamedTuple):
+    """Where in a head the fields of this hop are, with their lower-case names, and where the others (None: all)."""
+
+    special: tuple[tuple[int, bytes], ...]
+    kept: tuple[int, ...] | None
+
+
+@lru_cache(maxsize=_MAX_SORTINGS)
+def sort_names(names: tuple[bytes, ...]) -> Sorting:
+    """Sort the fields of a head by their names, once for all heads that have the same names in the same order."""
+    lowered = [name.lower() for name in names]
+    special = tuple((index, name) for index, name in enumerate(lowered) if name in SPECIAL)
+    kept = tuple(index for index, name in enumerate(lowered) if name not in SPECIAL)
+    return Sorting(special, kept if special else None)

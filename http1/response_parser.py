@@ -6,12 +6,11 @@ the stream and is accepted as STREAMED; the socket is then over.
 
 from typing import Final, Protocol
 
-import httptools
-
 from http1.bodies import NO_TRAILERS, BodyReader, BodyUntilEof, reader_for
 from http1.errors import MalformedMessage
+from http1.fields import Framing
 from http1.grammar import STATUS_LINE
-from http1.head_reader import FieldLines, HeadBuffer, read_fields
+from http1.head_reader import HeadBuffer, sort_names, split_fields
 from http1.messages import NO_BODY, STREAMED, Headers, ResponseHead
 
 MAX_INTERIM: Final = 16
@@ -115,13 +114,19 @@ class ResponseParser:
         line = STATUS_LINE.match(head)
         if line is None or len(head) > MAX_HEAD_BYTES:
             raise MalformedMessage("the answer is not HTTP/1.1, or its head is too long")
-        status = int(line["status"])
+        minor, digits = line.groups()
+        status = int(digits)
         if status < 200:
             self._count_interim(status)
-        lines = read_fields(head, httptools.HttpResponseParser)
-        if len(lines.headers) > MAX_FIELDS:
+        fields = split_fields(head[line.end() : -2])
+        sorting = sort_names(tuple([field[0] for field in fields]))
+        framing = Framing()
+        for index, name in sorting.special:
+            framing.add(name, fields[index][1])
+        headers = fields if sorting.kept is None else [fields[index] for index in sorting.kept]
+        if len(headers) > MAX_FIELDS:
             raise MalformedMessage("the answer has too many header fields")
-        return None if status < 200 else self._response(status, lines, http_1_0=line["minor"] == b"0")
+        return None if status < 200 else self._response(status, headers, framing, http_1_0=minor == b"0")
 
     def _count_interim(self, status: int) -> None:
         self._interim += 1
@@ -130,12 +135,12 @@ class ResponseParser:
                 "the server switched protocols unasked" if status == 101 else "too many interim answers"
             )
 
-    def _response(self, status: int, lines: FieldLines, *, http_1_0: bool) -> ResponseHead:
-        framing = lines.framing
+    def _response(self, status: int, headers: Headers, framing: Framing, *, http_1_0: bool) -> ResponseHead:
         body = framing.body(http_1_0=http_1_0)
         if status == 204 and (body == STREAMED or body > 0):
             raise MalformedMessage("an answer with status 204 has no body")
-        headers = framing.drop_named(lines.headers) if framing.connection else lines.headers
+        if framing.connection and framing.names_fields:
+            headers = framing.drop_named(headers)
         keep_alive = framing.keeps_alive(http_1_0=http_1_0)
         if status in {204, 304}:
             return ResponseHead(status, headers, NO_BODY, keep_alive)

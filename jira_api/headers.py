@@ -8,6 +8,7 @@ http1's business and do not appear in these lists at all; they are refused here 
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -31,6 +32,7 @@ _NOT_FROM_JIRA = frozenset({
 _COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 _NOT_FROM_JIRA_NOR_COOKIES = _NOT_FROM_JIRA | _COOKIES
 _OURS = b"tunnel-"
+_MAX_SORTINGS = 128  # of up to 64 KiB each, when a server makes up names
 
 _OAUTH1_HEADER = re.compile(rb"\s*oauth(?:\s|\Z)", re.IGNORECASE)
 _OAUTH1_QUERY = re.compile(rb"(?:\A|&)oauth_signature=")
@@ -52,6 +54,19 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]], *, caller_credentia
     """
     refused = _NOT_FROM_JIRA if caller_credentials else _NOT_FROM_JIRA_NOR_COOKIES
     return [header for header in headers if (name := header[0].lower()) not in refused and not name.startswith(_OURS)]
+
+
+def passing(headers: Headers, *, caller_credentials: bool) -> Headers:
+    """Return what `response_headers` does, decided once for all answers with the same names in the same order."""
+    kept = _passing(tuple([header[0] for header in headers]), caller_credentials)
+    return headers if kept is None else [headers[index] for index in kept]
+
+
+@lru_cache(maxsize=_MAX_SORTINGS)
+def _passing(names: tuple[bytes, ...], caller_credentials: bool) -> tuple[int, ...] | None:  # noqa: FBT001 - a key
+    numbered = [(name, b"%d" % index) for index, name in enumerate(names)]
+    kept = tuple(int(index) for _, index in response_headers(numbered, caller_credentials=caller_credentials))
+    return None if len(kept) == len(names) else kept
 
 
 def is_oauth1(authorization: bytes | None, query: bytes) -> bool:
