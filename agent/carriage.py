@@ -284,6 +284,7 @@ class Carriage:
         self._jira.audit.request(
             order.request, order.cleared.rule, outcome, answer.status, self._received, answer.sent, took
         )
+        del self._answer  # it holds us: a cycle would wait for the collector, which then had 5 ms to do at a time
 
     @property
     def _is_waiting_for_answer(self) -> bool:
