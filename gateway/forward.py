@@ -200,7 +200,7 @@ class Forward:
         elif self._owed:
             stream.consume(self._owed)
         try:
-            self.exchange.finish(response_headers(trailers, caller_credentials=False))
+            self.exchange.finish(response_headers(trailers, caller_credentials=False) if trailers else ())
         except UnsendableHead as unsendable:
             self._give_up(f"Jira's answer cannot be passed on: {unsendable.reason}")
             return

@@ -12,9 +12,10 @@ from typing import NamedTuple
 # RFC 3986 pchar without ";" (Tomcat's path parameters), plus Tomcat's relaxedPathChars "[", "]" and "|", which
 # stock Jira enables. "%" is absent on purpose: escapes take the slow path.
 _PLAIN = rb"A-Za-z0-9._~!$&'()*+,=:@\[\]|-"
-_PATH = rb"((?:/(?!\.\.?(?:[/?]|\Z))[" + _PLAIN + rb"]+)+/?|/)"
+# Possessive, as nothing behind a segment can be part of it: there is nothing to go back to.
+_PATH = rb"((?:/(?!\.\.?(?:[/?]|\Z))[" + _PLAIN + rb"]++)++/?+|/)"
 # Any visible ASCII but "#": Tomcat's relaxedQueryChars cover raw JQL, and what is left Jira judges itself.
-_QUERY = rb"(?:\?([!\"$-~]*))?"
+_QUERY = rb"(?:\?([!\"$-~]*+))?+"
 
 _CLEAN_TARGET = re.compile(_PATH + _QUERY)
 _CLEAN_QUERY = re.compile(rb"[!\"$-~]*")

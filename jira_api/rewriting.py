@@ -30,6 +30,7 @@ class AnswerPlan:
     """What to do with the headers of an answer, by position.
 
     `kept` are positions in Jira's headers, None for all of them; every other position counts in what was kept.
+    `lasting` are those that stay when the body is rewritten, None for all.
     """
 
     kept: tuple[int, ...] | None
@@ -38,7 +39,7 @@ class AnswerPlan:
     locations: tuple[int, ...]
     cookies: tuple[int, ...]
     etags: tuple[int, ...]
-    outdated: frozenset[int]
+    lasting: tuple[int, ...] | None
 
     def select(self, headers: Headers) -> Headers:
         """Return the headers that pass, as a new list."""
@@ -53,9 +54,7 @@ class AnswerPlan:
         for index in self.etags:
             name, value = kept[index]
             kept[index] = (name, b"W/" + value if value.startswith(b'"') else value)
-        if not self.outdated:
-            return kept
-        return [pair for index, pair in enumerate(kept) if index not in self.outdated]
+        return kept if self.lasting is None else [kept[index] for index in self.lasting]
 
 
 @lru_cache(maxsize=_MAX_PLANS)
@@ -69,6 +68,7 @@ def plan_answer(names: tuple[bytes, ...], *, caller_credentials: bool) -> Answer
     def at(wanted: frozenset[bytes]) -> tuple[int, ...]:
         return tuple(index for index, name in enumerate(lower) if name in wanted)
 
+    outdated = at(_OUTDATED)
     return AnswerPlan(
         kept=None if len(kept) == len(names) else kept,
         content_type=_last(at(frozenset({b"content-type"}))),
@@ -76,7 +76,7 @@ def plan_answer(names: tuple[bytes, ...], *, caller_credentials: bool) -> Answer
         locations=at(_LOCATIONS),
         cookies=at(frozenset({b"set-cookie"})),
         etags=at(frozenset({b"etag"})),
-        outdated=frozenset(at(_OUTDATED)),
+        lasting=tuple(index for index, name in enumerate(lower) if name not in _OUTDATED) if outdated else None,
     )
 
 

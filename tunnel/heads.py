@@ -43,6 +43,11 @@ class SharedFields:
     text: bytes
     derived: Any = None
 
+    @property
+    def fields(self) -> int:
+        """How many fields `text` holds."""
+        return 2 * (len(self.meta) + len(self.headers))
+
 
 @dataclass(slots=True)
 class RequestHead:
@@ -91,9 +96,8 @@ def encode_request(head: RequestHead, stream: int, credit: int, *, end: bool) ->
         text = _join([head.method, head.target, *chain.from_iterable(meta.items()), *chain.from_iterable(headers)])
     else:
         name, value = next(iter(meta.items()))
-        text = b"\n".join((_join([head.method, head.target, name, value]), shared.text))
-        if len(text) + _FIXED_BYTES > MAX_PAYLOAD:
-            raise HeadTooLarge(f"a head of {len(text)} bytes is too large")
+        text = b"\n".join((head.method, head.target, name, value, shared.text))
+        _check(text, 4 + shared.fields)
     if not NO_BODY <= head.body <= _MAX_BODY or not 0 <= head.timeout_ms <= _MAX_TIMEOUT_MS:
         raise LocalProtocolError("body or timeout out of range")
     if not head.method or not head.target:
@@ -106,7 +110,7 @@ def encode_request(head: RequestHead, stream: int, credit: int, *, end: bool) ->
 def encode_response(head: ResponseHead, stream: int, *, end: bool) -> bytes:
     """An answer as a whole HEADERS frame; raises as encode_request does."""
     meta, headers = head.meta, head.headers
-    text = _join([*chain.from_iterable(meta.items()), *chain.from_iterable(headers)])
+    text = _join([field for pair in (*meta.items(), *headers) for field in pair])
     if not NO_BODY <= head.body <= _MAX_BODY or head.status not in _STATUS:
         raise LocalProtocolError("body or status out of range")
     flags, length = (END_STREAM if end else 0), _FIXED_BYTES + len(text)
@@ -116,11 +120,15 @@ def encode_response(head: ResponseHead, stream: int, *, end: bool) -> bytes:
 
 def _join(fields: list[bytes]) -> bytes:
     text = b"\n".join(fields)
-    if text.count(b"\n") != max(len(fields) - 1, 0) or b"\r" in text or b"\0" in text:
-        raise LocalProtocolError("a field of a head holds CR, LF or NUL")
-    if len(text) + _FIXED_BYTES > MAX_PAYLOAD or len(fields) > _MAX_COUNT:
-        raise HeadTooLarge(f"a head of {len(text)} bytes and {len(fields)} fields is too large")
+    _check(text, len(fields))
     return text
+
+
+def _check(text: bytes, fields: int) -> None:
+    if text.count(b"\n") != (fields - 1 if fields else 0) or b"\r" in text or b"\0" in text:
+        raise LocalProtocolError("a field of a head holds CR, LF or NUL")
+    if len(text) + _FIXED_BYTES > MAX_PAYLOAD or fields > _MAX_COUNT:
+        raise HeadTooLarge(f"a head of {len(text)} bytes and {fields} fields is too large")
 
 
 Known = dict[bytes, SharedFields]
@@ -180,12 +188,14 @@ def _read_pairs(fields: list[bytes], metas: int, count: int) -> tuple[dict[bytes
     """Return meta and headers of the fields that follow the start of a head."""
     if len(fields) != 2 * (metas + count):
         raise refuse("HEADERS holds another number of fields than it says")
-    pairs = iter(fields)
-    meta = dict(zip(fields[: 2 * metas : 2], fields[1 : 2 * metas : 2], strict=True)) if metas else {}
+    one_by_one = iter(fields)
+    pairs = list(zip(one_by_one, one_by_one, strict=True))
+    if not metas:
+        return {}, pairs
+    meta = dict(pairs[:metas])
     if len(meta) != metas:
         raise refuse("HEADERS repeats a meta")
-    headers = list(zip(pairs, pairs, strict=True))
-    return meta, headers[metas:] if metas else headers
+    return meta, pairs[metas:]
 
 
 def _split(text: bytes) -> list[bytes]:

@@ -75,9 +75,9 @@ class Inbox:
         size = len(message)
         if not HEADER_BYTES <= size <= MAX_MESSAGE:
             raise refuse(f"a message of {size} bytes")
-        offset = 0
+        session, offset = self._session, 0
         while offset < size:
-            if self._session.is_closed:
+            if session.is_closed:
                 return
             if size - offset < HEADER_BYTES:
                 raise refuse("a frame header is cut")
@@ -87,7 +87,7 @@ class Inbox:
                 raise refuse(f"a frame of {length} bytes is cut or too large")
             payload = message[offset : offset + length]
             offset += length
-            if kind == DATA and self._session.peer is not None:
+            if kind == DATA and session.peer is not None:
                 self._receive_data(flags, stream_id, payload)
             else:
                 self._receive_frame(kind, flags, stream_id, payload)

@@ -197,7 +197,9 @@ class Session:
     def _on_sent(self, stream: Stream) -> None:
         if stream.receiving == DONE:
             self.complete(stream)
-            del stream.receiver  # it has heard everything; receivers hold their streams, and a cycle waits for the collector
+            del (
+                stream.receiver
+            )  # it has heard everything; receivers hold their streams, and a cycle waits for the collector
 
     def complete(self, stream: Stream) -> None:
         """Both halves are done; what was delivered may still be consumed."""
