@@ -32,8 +32,8 @@ HOOKS: Final = "/hooks/"
 _METHODS: Final = {
     method: quoted(method.decode()) for method in (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 }
+_SECOND: Final = 1000  # milliseconds
 _ANSWERED: Final = '"outcome":"answered"'
-_MILLISECOND: Final = 0.001
 _HUNG_UP: Final = '"outcome":"hung_up"'
 
 
@@ -83,8 +83,8 @@ class AccessLog:
         self._clock = clock
         self._shape = _as_it_is if not for_people else _for_people
         self._prefix = prefix
-        self._begin = ""
-        self._begin_until = 0.0
+        self._second = ""  # a line up to the second in which it is written, and when that began by perf_counter
+        self._second_at = -1e9
         self._interrupted: Forwarded | None = None
 
     def __repr__(self) -> str:
@@ -141,12 +141,13 @@ class AccessLog:
         )
 
     def _beginning(self) -> str:
-        now = perf_counter()
-        if now >= self._begin_until:  # one text for a millisecond: to write the time out costs as much as all the rest
-            moment = self._clock().replace(tzinfo=None).isoformat(timespec="milliseconds")
-            self._begin = f'{self._prefix}{{"timestamp":"{moment}Z","level":"info","event":"request",'
-            self._begin_until = now + _MILLISECOND
-        return self._begin
+        milliseconds = int((perf_counter() - self._second_at) * 1000)
+        if milliseconds >= _SECOND:  # to write the time out costs as much as all the rest: once a second
+            moment = self._clock().replace(tzinfo=None)
+            milliseconds = moment.microsecond // 1000
+            self._second = f'{self._prefix}{{"timestamp":"{moment.isoformat(timespec="seconds")}'
+            self._second_at = perf_counter() - moment.microsecond / 1_000_000
+        return f'{self._second}.{milliseconds:03d}Z","level":"info","event":"request",'
 
 
 def open_access_log(settings: GatewaySettings, lines: LineSink) -> AccessLog | None:
