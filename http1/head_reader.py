@@ -115,7 +115,8 @@ def read_fields(
 def split_fields(block: bytes) -> "Headers":
     """Split the field lines of a whole head, without its start line and empty line. Raises MalformedMessage."""
     fields: Headers = FIELD_LINES.findall(block)
-    if len(fields) != block.count(b"\n"):  # a match begins at the start of a line and ends with it
+    # A match begins at the start of a line and ends with it: as many matches as lines are all of the block.
+    if len(fields) != block.count(b"\n") or block[-1:] not in {b"\n", b""}:
         raise MalformedMessage("the head is malformed")
     if b" \r" in block or b"\t\r" in block:
         return [(name, value.rstrip(b" \t")) for name, value in fields]

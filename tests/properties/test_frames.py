@@ -1,6 +1,7 @@
 """The codec: decode after encode is the identity, and no bytes from a peer raise anything but RemoteProtocolError."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ from tunnel.heads import (
     encode_request,
     encode_response,
     encode_trailers,
+    share_fields,
 )
 
 fields = st.binary(max_size=40).map(lambda value: bytes(byte for byte in value if byte not in b"\r\n\0"))
@@ -65,6 +67,23 @@ def payload(frame: bytes) -> bytes:
 @given(requests, words)
 def test_a_request_survives_the_wire(head, credit):
     assert decode_head(payload(encode_request(head, 2, credit, end=False))) == (head, credit)
+
+
+@fast
+@given(requests, words, st.binary(max_size=8))
+def test_a_request_is_the_same_when_its_fields_are_known(head, credit, first):
+    known: dict = {}
+    for value in (first, first + b"2"):
+        head.meta = {
+            b"first": value.translate(None, b"\r\n\0"),
+            **{k: v for k, v in head.meta.items() if k != b"first"},
+        }
+        plain = payload(encode_request(head, 2, credit, end=False))
+        assert decode_head(plain, known) == decode_head(plain) == (head, credit)
+        common = {k: v for k, v in head.meta.items() if k != b"first"}
+        if common:
+            with_shared = replace(head, shared=share_fields(common, head.headers))
+            assert payload(encode_request(with_shared, 2, credit, end=False)) == plain
 
 
 @fast

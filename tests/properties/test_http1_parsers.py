@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from http1.chunked import ChunkDecoder
 from http1.encoding import encode_chunk, encode_last_chunk, encode_request, encode_response, response_framing
 from http1.errors import MalformedMessage, RequestRejected, UnsendableHead
+from http1.head_reader import split_fields
 from http1.messages import NO_BODY, STREAMED, RequestHead
 from http1.request_parser import RequestLimits, RequestParser
 from http1.response_parser import ResponseParser
@@ -122,6 +123,30 @@ CHUNKY = st.lists(
 WELL_CHUNKED = st.lists(st.binary(min_size=1, max_size=20), max_size=5).map(
     lambda chunks: b"".join(b"".join(encode_chunk(chunk)) for chunk in chunks) + encode_last_chunk()
 )
+
+
+FIELD_PIECES = st.lists(
+    st.sampled_from([b"A", b"x-b", b":", b": ", b" ", b"\t", b"v", b"\r\n", b"\n", b"\r", b"\0", b"\x7f", b"\xff", b"@", b'"', b"Host: a\r\n"])
+    | st.binary(max_size=2),
+    max_size=14,
+).map(b"".join)  # fmt: skip
+
+
+class LlhttpFields(list):
+    def on_header(self, name, value):
+        self.append((name, value.strip(b" \t") if value else b""))
+
+
+@settings(max_examples=400, deadline=None)
+@given(FIELD_PIECES | st.lists(st.sampled_from([b"A: b\r\n", b"C:d \r\n", b"e:\r\n", b"F:\t\xff\t\r\n"])).map(b"".join))
+def test_the_fields_of_an_answer_are_split_as_llhttp_does_or_refused(block):
+    try:
+        fields = split_fields(block)
+    except MalformedMessage:
+        return
+    reading = LlhttpFields()
+    httptools.HttpResponseParser(reading).feed_data(b"HTTP/1.1 204 No Content\r\n" + block + b"\r\n")
+    assert fields == reading
 
 
 class LlhttpBody:

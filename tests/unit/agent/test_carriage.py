@@ -1,5 +1,6 @@
 """One exchange between a stream and a call, driven by hand: who is told what, and that nothing leaks."""
 
+import gc
 from math import inf
 from types import SimpleNamespace
 
@@ -151,6 +152,22 @@ def test_a_request_and_its_answer_pass_and_nothing_is_left():
     assert bench.tally.outcomes == {"answered": 1}
     assert carriage.state is State.ENDED
     bench.assert_nothing_is_held()
+
+
+def test_an_exchange_leaves_nothing_for_the_collector():
+    bench = Bench()
+    gc.collect()
+    for _ in range(3):
+        carriage, stream = bench.carriage(login="agent")
+        stream.receiver = carriage  # as the session has it
+        carriage.on_end([])
+        call = bench.pool.calls.pop()
+        answer(call)
+        call.receiver.on_body(b"1234")
+        call.receiver.on_end([])
+        del stream.receiver  # as the session does
+        del carriage, stream, call
+    assert gc.collect() == 0
 
 
 def test_credit_is_returned_only_for_what_jiras_socket_took():

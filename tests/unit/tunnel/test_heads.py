@@ -13,6 +13,7 @@ from tunnel.heads import (
     encode_request,
     encode_response,
     encode_trailers,
+    share_fields,
 )
 
 
@@ -94,3 +95,62 @@ def test_trailers_with_a_wrong_count_are_refused():
         decode_trailers(b"\0\2" + payload[2:])
     with pytest.raises(RemoteProtocolError):
         decode_trailers(b"\0")
+
+
+def shared(first=b"1", headers=(), **meta):
+    """Return a head whose fields but the first meta are shared."""
+    common = share_fields({b"caller": b"ci", **meta}, list(headers))
+    return request(headers=common.headers, meta={b"id": first, **common.meta}, shared=common)
+
+
+def test_fields_that_are_shared_are_written_as_any():
+    head = shared(headers=[(b"A", b"b")])
+    assert encoded(head) == encoded(request(headers=head.headers, meta=head.meta))
+
+
+@pytest.mark.parametrize("evil", [b"a\nb", b"a\rb", b"a\0b"])
+def test_a_field_beside_shared_ones_cannot_become_two(evil):
+    head = shared(headers=[(b"A", b"b")], first=evil)
+    with pytest.raises(LocalProtocolError):
+        encoded(head)
+
+
+def test_a_head_with_shared_fields_must_fit_a_frame():
+    head = shared(headers=[(b"A", b"b" * 40_000)], first=b"c" * 40_000)
+    with pytest.raises(HeadTooLarge):
+        encoded(head)
+
+
+def test_fields_that_come_again_are_read_once():
+    known = {}
+    first, _ = decode_head(encoded(shared(b"1", headers=[(b"A", b"b")])), known)
+    second, _ = decode_head(encoded(shared(b"2", headers=[(b"A", b"b")])), known)
+    assert second.shared is first.shared
+    assert second.headers is first.headers
+    assert (first.meta, second.meta) == ({b"id": b"1", b"caller": b"ci"}, {b"id": b"2", b"caller": b"ci"})
+
+
+def test_the_same_bytes_with_other_counts_are_other_fields():
+    known = {}
+    decode_head(encoded(shared()), known)
+    payload = bytearray(encoded(shared()))
+    payload[17:21] = (1).to_bytes(2) + (1).to_bytes(2)  # one meta, and what was the other is a header now
+    head, _ = decode_head(bytes(payload), known)
+    assert (head.meta, head.headers) == ({b"id": b"1"}, [(b"caller", b"ci")])
+
+
+def test_a_meta_that_repeats_a_known_one_is_refused():
+    known = {}
+    decode_head(encoded(shared()), known)
+    repeated = encoded(shared()).replace(b"\nid\n", b"\ncaller\n")
+    for memory in (known, {}):
+        with pytest.raises(RemoteProtocolError):
+            decode_head(repeated, memory)
+
+
+def test_what_is_known_is_bounded():
+    known = {}
+    for number in range(300):
+        decode_head(encoded(shared(headers=[(b"A", b"%d" % number)])), known)
+        assert len(known) <= 64
+    assert decode_head(encoded(shared(headers=[(b"A", b"x" * 5000)])), known)[0].shared is None
