@@ -12,8 +12,8 @@ machine: compare ratios within one run, and CPU per request.
   python -m bench --only ours,ssh     some systems only: direct, nginx, ssh, ssh-gcm, ours, broker
   python -m bench --read FILE         the tables (or --accept, --check) of an earlier run's JSON
 
-Needs nginx-light, wrk, curl, openssh-server and openssh-client. Exit status: 0, 1 regression, 2 wrong options,
-69 a tool or the accepted run is missing.
+Needs nginx-light, wrk and curl; openssh-server and openssh-client for ssh -R; npm for Snyk Broker.
+Exit status: 0, 1 regression, 2 wrong options, 69 a tool or the accepted run is missing.
 """
 
 import argparse
@@ -29,14 +29,8 @@ from bench.place import tool
 from bench.run import Extent, run
 from bench.systems import COMPARED, NAMES
 
-NEEDED = {
-    "nginx": "nginx-light",
-    "wrk": "wrk",
-    "curl": "curl",
-    "sshd": "openssh-server",
-    "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
-}
+NEEDED = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl"}
+FOR_SSH = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client"}
 LAST = Path("bench/results/last.json")
 UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
@@ -44,9 +38,9 @@ UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 def main() -> int:
     """Run the benchmark."""
     options = _options()
-    missing = [] if options.read else sorted({package for name, package in NEEDED.items() if not tool(name)})
+    missing = [] if options.read else _missing(NEEDED)
     if missing:
-        print(f"bench needs {' '.join(missing)}: {_apt(missing)}", file=sys.stderr)
+        print(f"bench needs {_apt(missing)}", file=sys.stderr)
         return UNAVAILABLE
     try:
         before = accepted.read(accepted.FILE) if options.check else None
@@ -105,16 +99,25 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in asked)
 
 
+def _missing(tools: dict[str, str]) -> list[str]:
+    """Return the packages of tools that are not there."""
+    return sorted({package for name, package in tools.items() if not tool(name)})
+
+
 def _apt(packages: list[str]) -> str:
-    return f"apt-get install --no-install-recommends {' '.join(packages)}"
+    return f"{' and '.join(packages)}: apt-get install --no-install-recommends {' '.join(packages)}"
 
 
 def _measure(options: argparse.Namespace) -> Figures:
     without_rival = options.quick or options.check  # no ratio that is compared is with the rival
-    names = tuple(name for name in options.only if not (without_rival and name == "broker"))
+    no_ssh = _missing(FOR_SSH)
+    absent = {name: f"needs {_apt(no_ssh)}" for name in ("ssh", "ssh-gcm") if no_ssh and name in options.only}
+    left_out = {*absent, *(["broker"] if without_rival else [])}
+    names = tuple(name for name in options.only if name not in left_out)
     extent = Extent(names, options.rounds, options.seconds, idle_link=not options.quick)
     with tempfile.TemporaryDirectory(prefix="jira-tunnel-bench-") as folder:
         figures = run(Path(folder), extent)
+    figures.absent |= absent
     figures.write(options.json)
     return figures
 
@@ -122,9 +125,9 @@ def _measure(options: argparse.Namespace) -> Figures:
 def _conclude(figures: Figures, options: argparse.Namespace, before: dict[str, Any] | None) -> int:
     """Print what was found; accept it or compare it where that is asked for. Returns the exit status."""
     print(report.report(figures), flush=True)
-    unfit = accepted.unfit(figures) if options.accept or before else None
+    unfit = accepted.unfit(figures, to_be_accepted=options.accept) if options.accept or before else None
     if unfit:
-        print(f"this run can neither be accepted nor compared: {unfit}", file=sys.stderr)
+        print(f"this run cannot be {'accepted' if options.accept else 'compared'}: {unfit}", file=sys.stderr)
         return 2
     if options.accept:
         accepted.accept(figures, accepted.FILE)
@@ -136,8 +139,10 @@ def _compare(figures: Figures, before: dict[str, Any]) -> int:
     compared = accepted.compare(before["marks"], accepted.rounds_of(figures))
     print(f"\nBeside the run accepted at {before['date']} on {before['machine']['cpu']}:\n")
     print(report.comparison(compared))
-    print("\n" + "\n".join(report.findings(compared) or ["no regression"]))
-    return int(any(one.outcome is Outcome.REGRESSED for one in compared))
+    print("\n" + "\n".join(report.findings(compared)))
+    regressed = sum(one.outcome is Outcome.REGRESSED for one in compared)
+    print(f"{regressed or 'no'} regression{'s' if regressed > 1 else ''} in {len(compared)} marks")
+    return int(regressed > 0)
 
 
 if __name__ == "__main__":

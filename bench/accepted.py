@@ -79,12 +79,12 @@ def _compare(mark: Mark, before: list[float], now: list[float]) -> Comparison:
     return Comparison(mark.name, outcome, was, now_is, worse, noise)
 
 
-def unfit(figures: Figures) -> str | None:
-    """Tell why a run cannot be accepted or compared; None when it can."""
+def unfit(figures: Figures, *, to_be_accepted: bool) -> str | None:
+    """Tell why a run cannot be compared, or not even be the accepted one; None when it can."""
     if figures.options["rounds"] < FEWEST_ROUNDS:
         return f"noise cannot be told from fewer than {FEWEST_ROUNDS} rounds"
     missing = COMPARED - set(figures.systems)
-    return f"it lacks {', '.join(sorted(missing))}" if missing else None
+    return f"it lacks {', '.join(sorted(missing))}" if to_be_accepted and missing else None
 
 
 def accept(figures: Figures, path: Path) -> None:

@@ -1,7 +1,8 @@
 """The tables of a run and of a comparison, as Markdown. Pure: figures in, text out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from bench import goals, ours
 from bench.accepted import ALLOWED, Comparison, Outcome
@@ -12,6 +13,7 @@ from bench.marks import MARKS, spread
 from bench.measure import Load
 from bench.systems import TITLES
 
+QUIET = 0.5  # programs per core that wanted to run in the minute before: with more, the machine is busy
 _WORDS = {True: "met", False: "**not met**", None: "not measured"}
 
 
@@ -41,8 +43,17 @@ def _about(figures: Figures) -> str:
         f"{figures.date}: {options['rounds']} interleaved rounds of {options['seconds']:g} s, medians. "
         f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_mib']} MiB, kernel {machine['kernel']}.\n"
         f"{versions}.\n"
+        f"{_busy(machine)}"
         f"On in jira-tunnel: {'; '.join(figures.switched_on)}. Off: {'; '.join(ours.SWITCHED_OFF)}."
     )
+
+
+def _busy(machine: Mapping[str, Any]) -> str:
+    """Warn of a machine that did something else in the minute before."""
+    load = machine["load_before"]
+    if load <= QUIET * machine["cores"]:
+        return ""
+    return f"The machine was busy before (load average {load:g}): it has better figures than these.\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -133,7 +144,7 @@ def _sides(one: Comparison) -> list[str]:
 
 
 def findings(compared: Sequence[Comparison]) -> list[str]:
-    """Return a line for each mark that regressed, that only noise excuses, or that was skipped."""
+    """Return a line for each mark that regressed, that noise excuses, or that was skipped; and how blind it was."""
     lines = []
     for one in compared:
         if one.outcome is Outcome.SKIPPED:
@@ -143,4 +154,7 @@ def findings(compared: Sequence[Comparison]) -> list[str]:
             word = "REGRESSION" if one.outcome is Outcome.REGRESSED else "noisy"
             allowed = f"allowed {ALLOWED:.0%} beyond noise of {noise}"
             lines.append(f"{word}: {one.mark}: from {before} to {now}, worse by {worse} ({allowed})")
+    blind = sum(one.noise > ALLOWED for one in compared)
+    if blind:
+        lines.append(f"{blind} of {len(compared)} marks have a noise above {ALLOWED:.0%}: a quieter machine sees more")
     return lines

@@ -9,6 +9,8 @@ import pytest
 
 from bench import __main__ as command
 from bench import accepted
+from bench.figures import Figures, read
+from bench.run import Extent
 from tests.support.bench_runs import run
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -45,9 +47,26 @@ def test_a_check_without_an_accepted_run_says_how_to_make_one(monkeypatch, tmp_p
 
 
 def test_missing_tools_are_named_with_their_packages(monkeypatch, capsys):
-    monkeypatch.setattr(command, "tool", lambda name: None if name in {"wrk", "sshd"} else name)
+    monkeypatch.setattr(command, "tool", lambda name: None if name in {"wrk", "nginx"} else name)
     assert _run(monkeypatch) == 69
-    assert "apt-get install --no-install-recommends openssh-server wrk" in capsys.readouterr().err
+    assert "apt-get install --no-install-recommends nginx-light wrk" in capsys.readouterr().err
+
+
+def test_without_ssh_the_rest_is_measured_and_the_table_says_so(monkeypatch, tmp_path, capsys):
+    asked = []
+
+    def measured(_: Path, extent: Extent) -> Figures:
+        asked.append(extent)
+        figures = run(1)
+        figures.systems = {name: found for name, found in figures.systems.items() if name in extent.names}
+        return figures
+
+    monkeypatch.setattr(command, "tool", lambda name: None if name == "sshd" else name)
+    monkeypatch.setattr(command, "run", measured)
+    assert _run(monkeypatch, "--quick", "--json", str(tmp_path / "x.json")) == 0
+    assert asked == [Extent(("direct", "nginx", "ours"), 1, 1.0, idle_link=False)]
+    assert "Not measured: ssh -R: needs openssh-server: apt-get install" in capsys.readouterr().out
+    assert read(tmp_path / "x.json").absent.keys() == {"ssh", "ssh-gcm"}
 
 
 @pytest.mark.parametrize(

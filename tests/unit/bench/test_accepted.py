@@ -59,11 +59,18 @@ def test_an_accepted_run_is_read_as_it_was_written(tmp_path):
     assert {one.outcome for one in compared} == {Outcome.HELD}
 
 
-def test_a_run_is_unfit_with_too_few_rounds_or_systems():
-    assert accepted.unfit(run()) is None
-    assert "rounds" in (accepted.unfit(run(2)) or "")
+def test_a_run_is_unfit_with_too_few_rounds_and_not_accepted_with_too_few_systems():
+    for to_be_accepted in (False, True):
+        assert accepted.unfit(run(), to_be_accepted=to_be_accepted) is None
+        assert "rounds" in (accepted.unfit(run(2), to_be_accepted=to_be_accepted) or "")
     figures = run()
     del figures.systems["broker"]
-    assert accepted.unfit(figures) is None
+    assert accepted.unfit(figures, to_be_accepted=True) is None
     del figures.systems["nginx"]
-    assert accepted.unfit(figures) == "it lacks nginx"
+    assert accepted.unfit(figures, to_be_accepted=True) == "it lacks nginx"
+    assert accepted.unfit(figures, to_be_accepted=False) is None
+
+
+def test_marks_that_noise_hides_are_counted():
+    compared = compare({REQUESTS: [8.0, 10.0, 14.0], CPU: [2.0]}, {REQUESTS: [10.0], CPU: [2.0]})
+    assert report.findings(compared) == ["1 of 2 marks have a noise above 20%: a quieter machine sees more"]

@@ -38,3 +38,10 @@ def test_a_run_of_one_system_has_no_ratios():
     text = report(figures)
     assert "| jira-tunnel | 16 | 10,000 |  |  | 5.00 | 10.00 | gateway 40 + agent 40 = 80 | 0 |" in text
     assert "| requests/s at 16 / ssh -R | ≥ 5 |  |  | not measured |" in text
+
+
+def test_a_busy_machine_is_told():
+    figures = run()
+    assert "busy" not in report(figures)
+    figures.machine["load_before"] = 1.1
+    assert "The machine was busy before (load average 1.1)" in report(figures)
