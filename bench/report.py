@@ -31,6 +31,7 @@ def report(figures: Figures) -> str:
         _memory(figures),
         _noise(figures),
         *(f"Not measured: {TITLES[name]}: {reason}." for name, reason in figures.absent.items()),
+        "Goals, by the median of each round's ratio (the columns above divide medians):",
         _goals(figures),
     ]
     return "\n\n".join(part for part in parts if part)
