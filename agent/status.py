@@ -217,6 +217,7 @@ def _link_page(live: LiveLink) -> dict[str, Any]:
         "draining": link.draining,
         "streams": link.streams,
         "rtt_ms": None if link.rtt is None else round(link.rtt * 1000, 1),
+        "ping_ms": None if link.ping is None else round(link.ping * 1000, 1),
         "bytes_in": link.bytes_in,
         "bytes_out": link.bytes_out,
     }

@@ -21,6 +21,7 @@ from websockets.protocol import State
 from tunnel.errors import CloseReason, ErrorCode, LinkClosed, RemoteProtocolError
 from tunnel.frames import KIB, MAX_MESSAGE, refuse
 from tunnel.heads import RequestHead
+from tunnel.pace import Pace
 from tunnel.session import Accept, Session
 from tunnel.streams import Stream, StreamReceiver
 from tunnel.traffic import Traffic
@@ -75,6 +76,7 @@ class Link:
         self._ended: LinkClosed | None = None  # why, as soon as we know it ourselves
         self._last_in = self._last_out = self._last_ping = self.opened_at = self._clock()
         self._is_sending = False
+        self._pace = Pace()
         self._acked_bytes = 0
         self.bytes_in = 0
         self.bytes_out = 0
@@ -111,6 +113,11 @@ class Link:
     def rtt(self) -> float | None:
         """Round trip in seconds; None before the first."""
         return self._session.round_trip
+
+    @property
+    def ping(self) -> float | None:
+        """What the latest PING took, in seconds, waiting behind our own bytes included; None before the first."""
+        return self._session.pings.latest
 
     @property
     def software(self) -> str:
@@ -213,22 +220,26 @@ class Link:
                 await self._websocket.close()
 
     async def _write(self) -> None:
-        websocket, session = self._websocket, self._session
+        websocket, session, pace = self._websocket, self._session, self._pace
         spent = 0
         while self._ended is None and websocket.state is State.OPEN:  # what is not taken is known to be unsent
             message = session.take_message()
             if not message:
                 self._output.clear()
+                pace.rest()
                 await self._output.wait()
                 spent = 0
                 continue
             self._is_sending = True
+            began = self._clock()
             try:
                 await websocket.send(message)
             except ConnectionClosed as error:
                 raise self._end(self._peer_closed(error)) from None
             self._is_sending = False
             self._last_out = self._clock()
+            if pace.sent(len(message), began, self._last_out):
+                session.outbox.limit_data(pace.limit)
             self.bytes_out += len(message)
             spent += len(message)
             if spent > WRITE_TURN_BYTES:

@@ -36,6 +36,8 @@ class Outbox:
         self.clock: Callable[[], float] = _no_clock
         self.queued_bytes = 0  # of all streams
         self.head_bytes = 0
+        self._data_limit = MAX_MESSAGE  # of DATA in one message; one frame of bulk may exceed it
+        self._lone_chunk = LONE_CHUNK
         self._on_sent = on_sent
         self._on_eased = on_eased
         self._control: deque[bytes] = deque()
@@ -67,6 +69,11 @@ class Outbox:
         small = sum(stream.queued_bytes for stream in self._small)
         bulk = sum(stream.queued_bytes for stream in self._bulk)
         return sum(map(len, self._control)), self.head_bytes, small, bulk, self.queued_bytes - small - bulk
+
+    def limit_data(self, size: int) -> None:
+        """Let a message hold at most `size` bytes of DATA, at least SHARED_CHUNK; one frame of bulk may exceed it."""
+        self._data_limit = size
+        self._lone_chunk = min(LONE_CHUNK, size)
 
     def control(self, frame: bytes) -> None:
         """Queue a frame of the first lane."""
@@ -139,10 +146,12 @@ class Outbox:
             room = self._take_control(parts, room)
         if self._heads:
             room = self._take_heads(parts, room)
-        if not self._heads:
-            kept = SHARED_CHUNK + HEADER_BYTES if self._bulk else 0  # many small streams never stop a large one
-            room = self._take_lane(parts, self._small, room - kept)
-            self._take_lane(parts, self._bulk, room + kept)
+        if self._heads:
+            pass  # what did not fit goes first next time
+        elif self._bulk:
+            self._take_both(parts, room)
+        elif self._small:
+            self._take_lane(parts, self._small, room, room - self._data_limit)
         message = b"".join(parts)
         if self._eased:
             self._ease()
@@ -172,14 +181,24 @@ class Outbox:
             room -= len(frame)
         return room
 
-    def _take_lane(self, parts: list[bytes | memoryview], lane: deque[Stream], room: int) -> int:
-        while lane and room > HEADER_BYTES + len(lane[0].trailers):
+    def _take_both(self, parts: list[bytes | memoryview], room: int) -> None:
+        """Small streams first, but one frame is kept for bulk: many small streams never stop a large one."""
+        kept = SHARED_CHUNK + HEADER_BYTES
+        start = room - kept
+        room = self._take_lane(parts, self._small, start, start - self._data_limit)
+        left = self._data_limit - (start - room)
+        self._take_lane(parts, self._bulk, room + kept, room + kept - max(left, 1))
+
+    def _take_lane(self, parts: list[bytes | memoryview], lane: deque[Stream], room: int, floor: int) -> int:
+        """Let the streams of a lane take turns until `room` has fallen to `floor`, or does not hold the next frame."""
+        while lane and room > floor and room > HEADER_BYTES + len(lane[0].trailers):
             stream = lane.popleft()
             stream.is_waiting = False
             if stream.is_closed:
                 continue
             is_alone = not self._small and not self._bulk
-            room -= self._take_data(parts, stream, min(LONE_CHUNK if is_alone else SHARED_CHUNK, room - HEADER_BYTES))
+            chunk = self._lone_chunk if is_alone else SHARED_CHUNK
+            room -= self._take_data(parts, stream, min(chunk, room - HEADER_BYTES))
             self.offer(stream)
         return room
 

@@ -180,3 +180,43 @@ def test_a_stream_that_waits_for_its_turn_is_not_blocked():
     assert (small, bulk, blocked) == (100, 0, 0)
     assert control > 0
     assert heads == 0
+
+
+def test_on_a_slow_line_a_message_holds_little_data_and_all_that_is_urgent():
+    pair, (one, two) = uploads(2)
+    pair.gateway.outbox.limit_data(16 * KIB)
+    for stream in (one, two):
+        stream.send_data(b"x" * 40 * KIB)
+    pair.gateway.open_stream(PUT, Recorder())
+    pair.gateway.ping()
+
+    first = frames(pair.gateway.take_message())
+    second = frames(pair.gateway.take_message())
+
+    assert [frame[0] for frame in first] == ["PING", "HEADERS", "DATA"]
+    assert first[-1][1:] == (one.id, 16 * KIB)
+    assert second == [("DATA", two.id, 16 * KIB)]
+
+
+def test_on_a_slow_line_small_streams_go_first_and_bulk_goes_on():
+    pair, (bulk, small) = uploads(2)
+    bulk.credit = 10**6
+    bulk.send_data(b"x" * BULK_AFTER)
+    pair.gateway.take_message()
+    pair.gateway.outbox.limit_data(16 * KIB)
+    bulk.send_data(b"x" * 100 * KIB)
+    small.send_data(b"y" * 40 * KIB)
+
+    assert data_of(pair.gateway.take_message()) == [(small.id, 16 * KIB), (bulk.id, 16 * KIB)]
+
+
+def test_trailers_larger_than_what_a_slow_line_takes_at_once_leave_all_the_same():
+    pair, (stream,) = uploads(1)
+    pair.gateway.outbox.limit_data(16 * KIB)
+    stream.send_data(b"x" * 20 * KIB)
+    stream.send_end([(b"Checksum", b"y" * 30 * KIB)])
+
+    kinds = []
+    while message := pair.gateway.take_message():
+        kinds += [kind for kind, _, _ in frames(message)]
+    assert kinds == ["DATA", "DATA", "TRAILERS"]
