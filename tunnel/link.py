@@ -91,7 +91,7 @@ class Link:
 
     @property
     def load(self) -> int:
-        """Figure for choosing the link with the least work: open streams * 16 KiB + queued bytes."""
+        """Figure for choosing the link with the least work; see Session.load."""
         return self._session.load
 
     @property

@@ -40,6 +40,7 @@ __all__ = ["HIGH_WATER", "LOW_WATER", "Role", "Session"]
 
 MAX_STREAMS: Final = 4096
 STREAM_LOAD: Final = 16 * 1024  # what an open stream weighs in `load`, beside its queued bytes
+BULK_LOAD: Final = 256 * 1024  # and one whose peer sends more than fits a first window: its queue is at the peer
 
 Accept = Callable[[Stream, RequestHead], StreamReceiver]
 
@@ -79,6 +80,7 @@ class Session:
         self.go_away_received: GoAway | None = None
         self.is_closed = False
         self.pings = RoundTrip()
+        self.bulk = 0  # open streams whose peer has got more credit than a first window
         self.registry = OpenStreams(role.value)
         self._inbox = Inbox(self)
         self.outbox.control(encode_hello(Hello(VERSIONS, PLAIN_WINDOW, max_streams, software)))
@@ -106,7 +108,7 @@ class Session:
     @property
     def load(self) -> int:
         """Figure for choosing the link with the least work, in bytes."""
-        return len(self.registry) * STREAM_LOAD + self.outbox.queued_bytes
+        return len(self.registry) * STREAM_LOAD + self.bulk * BULK_LOAD + self.outbox.queued_bytes
 
     @property
     def round_trip(self) -> float | None:
@@ -218,6 +220,8 @@ class Session:
     def forget(self, stream: Stream) -> None:
         """Drop a stream from the books; its window is the caller's business."""
         stream.is_closed = True
+        if stream.is_bulk:
+            self.bulk -= 1
         self.registry.remove(stream)
         self.outbox.drop(stream)
 

@@ -70,6 +70,7 @@ class Stream:
         "end_taken",
         "head_taken",
         "id",
+        "is_bulk",
         "is_choked",
         "is_closed",
         "is_head",
@@ -105,6 +106,7 @@ class Stream:
         self.end_taken = False
         self.is_choked = False  # went above HIGH_WATER; on_writable is due
         self.is_waiting = False  # stands in a lane of the outbox
+        self.is_bulk = False  # the peer sends more than fits a first window
         self.is_closed = False
         self.is_reset = False
         self.is_over = False  # an empty request: opening it was its end, and ending it again is harmless
@@ -214,6 +216,9 @@ class Stream:
         session = self._session
         grant = window.consume(size, session.clock(), session.pings.least)
         if grant:
+            if not self.is_bulk:
+                self.is_bulk = True
+                session.bulk += 1
             session.outbox.control(encode_window_update(self.id, grant))
 
     def abandon(self) -> None:

@@ -97,7 +97,7 @@ PAGE = {
     },
     "policy": {"source": "read-only", "rules": 7},
     "requests": {"in_flight": 1, "waiting": 0, "limit": 64, "outcomes": {"answered": 3, "cancel": 1}},
-    "links": [{"gateway": "wss://g:1", "usable": True, "draining": False, "streams": 1, "rtt_ms": 12.5}],
+    "links": [{"gateway": "wss://g:1", "usable": True, "draining": False, "streams": 1, "rtt_ms": 12.5, "ping_ms": 13.0}],
     "warnings": ["look here"],
 }  # fmt: skip
 

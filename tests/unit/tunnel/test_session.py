@@ -7,7 +7,7 @@ from tunnel.budget import Budget
 from tunnel.errors import ErrorCode, Progress, StreamRefused
 from tunnel.frames import KIB, MAX_STREAM_ID
 from tunnel.heads import STREAMED, RequestHead, ResponseHead
-from tunnel.session import Role, Session
+from tunnel.session import BULK_LOAD, Role, Session
 
 GET = RequestHead(
     b"GET", b"/rest/api/2/issue/A-1", [(b"Accept", b"*/*")], timeout_ms=60_000, meta={b"request-id": b"r1"}
@@ -189,6 +189,24 @@ def test_load_counts_streams_and_queued_bytes():
     stream.credit = 0
     stream.send_data(b"x" * 1000)
     assert pair.gateway.load == 16 * KIB + 1000
+
+
+def test_a_download_that_goes_on_weighs_as_much_as_what_it_queues_at_the_peer():
+    pair = Pair()
+    pair.open(GET)
+    stream = pair.accepted[0].stream
+    stream.respond(ResponseHead(200, [], STREAMED))
+    stream.send_data(b"x" * 4 * KIB)
+    pair.settle()
+    before = pair.gateway.load
+
+    stream.send_data(b"x" * 100 * KIB)
+    pair.settle()
+    during = pair.gateway.load
+    stream.send_end()
+    pair.settle()
+
+    assert (before, during, pair.gateway.load) == (16 * KIB, 16 * KIB + BULK_LOAD, 0)
 
 
 def test_the_round_trip_is_measured_after_hello():
