@@ -137,8 +137,7 @@ def _conclude(figures: Figures, options: argparse.Namespace, before: dict[str, A
 
 def _compare(figures: Figures, before: dict[str, Any]) -> int:
     compared = accepted.compare(before["marks"], accepted.rounds_of(figures))
-    print(f"\nBeside the run accepted at {before['date']} on {before['machine']['cpu']}:\n")
-    print(report.comparison(compared))
+    print(f"\n{report.beside(before, figures)}\n\n{report.comparison(compared)}")
     print("\n" + "\n".join(report.findings(compared)))
     regressed = sum(one.outcome is Outcome.REGRESSED for one in compared)
     print(f"{regressed or 'no'} regression{'s' if regressed > 1 else ''} in {len(compared)} marks")

@@ -4,7 +4,7 @@
   "schema": 1,
   "date": "2026-03-04T16:20:11+00:00",
   "machine": {"cores": 2, "cpu": "...", "kernel": "...", "memory_mib": 3900,
-              "load_before": 0.1},                   load average of the minute before the run
+              "others": 0.01},                       part of its CPU that other programs used meanwhile
   "versions": {"jira-tunnel": "...", "python": "...", "nginx": "...", "openssh": "...", ...},
   "options": {"rounds": 3, "seconds": 2.0},
   "switched_on": ["...", ...],                       what an installation has, and was on

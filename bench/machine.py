@@ -22,7 +22,7 @@ _TELLS = {
 
 
 def machine() -> dict[str, Any]:
-    """Return cores, CPU, kernel, memory, and how many programs wanted to run in the last minute."""
+    """Return cores, CPU, kernel and memory."""
     model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     return {
@@ -30,7 +30,6 @@ def machine() -> dict[str, Any]:
         "cpu": model[1] if model else platform.machine(),
         "kernel": platform.release(),
         "memory_mib": int(memory[1]) // 1024 if memory else 0,
-        "load_before": round(os.getloadavg()[0], 2),
     }
 
 

@@ -29,6 +29,31 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum((int(fields[11]) + int(fields[12])) / _TICKS for fields in map(_stat, pids) if fields)
 
 
+class Others:
+    """What programs other than this one and those below it use of the machine's CPU, from now on."""
+
+    def __init__(self) -> None:
+        self._began, self._foreign = time.monotonic(), busy_seconds() - own_seconds()
+
+    def share(self) -> float:
+        """Return their part of all cores' time so far, 0 to 1; to be asked before a program below has ended."""
+        cores = len(os.sched_getaffinity(0))
+        used = busy_seconds() - own_seconds() - self._foreign
+        return max(0.0, used / (time.monotonic() - self._began) / cores)
+
+
+def busy_seconds() -> float:
+    """Return what all cores worked since the machine started: user, nice, system, interrupts (proc_stat(5))."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    return sum(int(fields[index]) for index in (0, 1, 2, 5, 6)) / _TICKS
+
+
+def own_seconds() -> float:
+    """Return the CPU of this process and all below it, also of those that have ended and were waited for."""
+    stats = map(_stat, descendants(os.getpid()))
+    return sum(sum(map(int, fields[11:15])) for fields in stats if fields) / _TICKS
+
+
 def rss_mib(pids: Iterable[int]) -> float:
     """Return the resident memory of these processes together (pages that they share count once for each)."""
     return sum(_rss_kib(pid) for pid in pids) / 1024

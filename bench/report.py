@@ -13,7 +13,7 @@ from bench.marks import MARKS, spread
 from bench.measure import Load
 from bench.systems import TITLES
 
-QUIET = 0.5  # programs per core that wanted to run in the minute before: with more, the machine is busy
+QUIET = 0.05  # of the machine's CPU: with more for other programs, even ratios move
 _WORDS = {True: "met", False: "**not met**", None: "not measured"}
 
 
@@ -50,11 +50,9 @@ def _about(figures: Figures) -> str:
 
 
 def _busy(machine: Mapping[str, Any]) -> str:
-    """Warn of a machine that did something else in the minute before."""
-    load = machine["load_before"]
-    if load <= QUIET * machine["cores"]:
-        return ""
-    return f"The machine was busy before (load average {load:g}): it has better figures than these.\n"
+    """Tell what else the machine did."""
+    told = f"Other programs used {machine['others']:.0%} of the machine's CPU meanwhile"
+    return f"{told}.\n" if machine["others"] <= QUIET else f"**{told}: it has better figures than these.**\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -131,6 +129,14 @@ def _goals(figures: Figures) -> str:
         noise = "" if verdict.value is None else f"{spread(mark.rounds(figures)):.0%}"
         rows.append([mark.name, verdict.goal.asks, value, noise, _WORDS[verdict.is_met]])
     return _table(("goal", "asks", "found", "spread", "verdict"), rows)
+
+
+def beside(before: Mapping[str, Any], now: Figures) -> str:
+    """Return what the two runs of a comparison were, and a warning where one of them was disturbed."""
+    shares = [machine["others"] for machine in (before["machine"], now.machine)]
+    told = f"Beside the run accepted at {before['date']} on {before['machine']['cpu']}; other programs used "
+    told += f"{shares[0]:.0%} of the CPU then and {shares[1]:.0%} now"
+    return told + (": **what differs may be their doing.**" if max(shares) > QUIET else ".")
 
 
 def comparison(compared: Sequence[Comparison]) -> str:

@@ -13,7 +13,7 @@ from bench.links import idle_link_kib
 from bench.loads import ALL
 from bench.machine import machine, versions
 from bench.nginx import NginxPair, website
-from bench.processes import settle
+from bench.processes import Others, settle
 from bench.sink import sink
 from bench.ssh import SshTunnel
 from bench.systems import System
@@ -45,7 +45,9 @@ def run(folder: Path, extent: Extent) -> Figures:
         stack.callback(drain.stop)
         ports = (web.ports[0], sink_port)
         with _started(folder, extent.names, ports) as systems:
-            _measure(figures, systems, extent, answers.zeros(folder / "body", answers.BULK_BYTES))
+            body, others = answers.zeros(folder / "body", answers.BULK_BYTES), Others()
+            _measure(figures, systems, extent, body)
+            figures.machine["others"] = round(others.share(), 3)
         if "ours" in extent.names and extent.idle_link:
             figures.idle_link_kib = _idle_link(folder / "links")
         if "broker" in extent.names:

@@ -1,6 +1,7 @@
 """What /proc says of this very process."""
 
 import os
+import time
 
 from bench import processes
 
@@ -27,3 +28,13 @@ def test_a_process_that_has_ended_counts_nothing():
     gone = 2**22 + 1  # above the largest process id of Linux
     assert processes.cpu_seconds([gone]) == processes.rss_mib([gone]) == 0
     assert processes.listens(gone, 80) is False
+
+
+def test_what_we_use_ourselves_is_not_what_others_use():
+    own, busy, others = processes.own_seconds(), processes.busy_seconds(), processes.Others()
+    started = time.process_time()
+    while time.process_time() - started < 0.3:
+        sum(range(10_000))
+    assert 0.25 < processes.own_seconds() - own < 3
+    assert processes.busy_seconds() - busy > 0.2
+    assert 0 <= others.share() <= 1.05

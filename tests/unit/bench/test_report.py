@@ -1,6 +1,6 @@
 """The tables say what the figures say."""
 
-from bench.report import report
+from bench.report import beside, report
 from tests.support.bench_runs import run
 
 
@@ -40,8 +40,17 @@ def test_a_run_of_one_system_has_no_ratios():
     assert "| requests/s at 16 / ssh -R | ≥ 5 |  |  | not measured |" in text
 
 
-def test_a_busy_machine_is_told():
+def test_what_else_the_machine_did_is_told():
     figures = run()
-    assert "busy" not in report(figures)
-    figures.machine["load_before"] = 1.1
-    assert "The machine was busy before (load average 1.1)" in report(figures)
+    assert "Other programs used 1% of the machine's CPU meanwhile.\n" in report(figures)
+    figures.machine["others"] = 0.4
+    assert "Other programs used 40% of the machine's CPU meanwhile: it has better figures than these." in report(
+        figures
+    )
+
+
+def test_a_comparison_of_a_disturbed_run_is_told():
+    before, now = {"date": "2026-01-01", "machine": run().machine}, run()
+    assert "used 1% of the CPU then and 1% now." in beside(before, now)
+    now.machine["others"] = 0.4
+    assert "used 1% of the CPU then and 40% now: **what differs may be their doing.**" in beside(before, now)
