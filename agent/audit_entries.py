@@ -43,16 +43,16 @@ class RequestEntry(NamedTuple):
 
     def body(self) -> str:
         """Return the entry."""
-        path = self.target[: MAX_PATH + 1]
+        at, caller, request_id, connection, method, target, rule, outcome, status, received, answered, seconds = self
+        path = target[: MAX_PATH + 1]
         secret = _SECRET_PARTS.search(path)
         path = path if secret is None else path[: secret.start()]
         return (
-            f'"at":"{moment(self.at)}","kind":"request","caller":{_name(self.caller[:_SEEN])},'
-            f'"id":{_text(self.request_id, MAX_NAME)},"connection":{_name(self.connection[:_SEEN])},'
-            f'"method":{_name(self.method[:_SEEN])},"path":{_text(path, MAX_PATH)},'
-            f'"rule":{"null" if self.rule is None else _word(self.rule[:MAX_NAME])},"outcome":{_word(self.outcome)},'
-            f'"status":{self.status or "null"},"received":{self.received},"answered":{self.answered},'
-            f'"ms":{self.seconds * 1000:.1f}'
+            f'"at":"{moment(at)}","kind":"request","caller":{_name(caller[:_SEEN])},'
+            f'"id":{_text(request_id, MAX_NAME)},"connection":{_name(connection[:_SEEN])},'
+            f'"method":{_name(method[:_SEEN])},"path":{_text(path, MAX_PATH)},'
+            f'"rule":{"null" if rule is None else _word(rule[:MAX_NAME])},"outcome":{_word(outcome)},'
+            f'"status":{status or "null"},"received":{received},"answered":{answered},"ms":{seconds * 1000:.1f}'
         )
 
 

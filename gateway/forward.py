@@ -77,9 +77,9 @@ class Forward:
     """One request; the receiver of its exchange and of its stream."""
 
     __slots__ = (
-        "_answer", "_around", "_attempts", "_body_ended", "_failed_links", "_head", "_kept", "_owed", "_resent",
-        "_stream", "_trailers", "admission", "answered_at", "deadline", "exchange", "has_hung_up", "jira_us", "link",
-        "request_id", "sent_at", "started_at", "status",
+        "_answer", "_around", "_attempts", "_body_ended", "_failed_links", "_head", "_kept", "_owed", "_patience",
+        "_resent", "_stream", "_trailers", "admission", "answered_at", "deadline", "exchange", "has_hung_up", "jira_us",
+        "link", "request_id", "sent_at", "started_at", "status",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, admission: Admission, request_id: str, around: Surroundings) -> None:
@@ -94,6 +94,7 @@ class Forward:
         self.jira_us = b""  # Jira's part of the time, as the agent says it
         self.has_hung_up = False
         self.deadline = 0.0
+        self._patience = admission.timeout + GRACE_SECONDS
         self._around = around
         self._head = _request_head(exchange, admission, request_id, around.rules)
         self._stream: RelayStream | None = None
@@ -249,7 +250,7 @@ class Forward:
         return not self._body_ended and self._stream is not None and not self._stream.queued_bytes
 
     def _touch(self) -> None:
-        self.deadline = self._around.sweeper.now + self.admission.timeout + GRACE_SECONDS
+        self.deadline = self._around.sweeper.now + self._patience
 
     def _send(self, otherwise: Problem | None) -> None:
         """Open a stream on the best way left; when there is none the caller gets `otherwise`, or that there is none."""

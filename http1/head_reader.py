@@ -26,19 +26,14 @@ _MAX_SORTINGS: Final = 128  # of up to 64 KiB each, when a server makes up names
 class HeadBuffer:
     """Bytes until the empty line that ends a head."""
 
-    __slots__ = ("_buffer", "_searched")
+    __slots__ = ("_searched", "unfinished")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self.unfinished = bytearray()  # the bytes of the head so far
         self._searched = 0
 
     def __len__(self) -> int:
-        return len(self._buffer)
-
-    @property
-    def unfinished(self) -> bytearray:
-        """The bytes of the head so far."""
-        return self._buffer
+        return len(self.unfinished)
 
     @property
     def searched(self) -> int:
@@ -47,7 +42,7 @@ class HeadBuffer:
 
     def take(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Add bytes; return (head with its empty line, what follows it) once the head is whole."""
-        if not self._buffer:
+        if not self.unfinished:
             if data.startswith(b"\r\n"):
                 data = data[skip_empty_lines(data) :]
             end = data.find(END_OF_HEAD)
@@ -56,15 +51,15 @@ class HeadBuffer:
         return self._take_slowly(data)
 
     def _take_slowly(self, data: bytes) -> tuple[bytes, bytes] | None:
-        self._searched = len(self._buffer)
-        self._buffer += data
-        if self._buffer.startswith(b"\r\n"):  # the empty line came in two pieces
-            del self._buffer[: skip_empty_lines(self._buffer)]
-        end = self._buffer.find(END_OF_HEAD, max(0, self._searched - 3))
+        self._searched = len(self.unfinished)
+        self.unfinished += data
+        if self.unfinished.startswith(b"\r\n"):  # the empty line came in two pieces
+            del self.unfinished[: skip_empty_lines(self.unfinished)]
+        end = self.unfinished.find(END_OF_HEAD, max(0, self._searched - 3))
         if end < 0:
             return None
-        whole = bytes(self._buffer)
-        self._buffer.clear()
+        whole = bytes(self.unfinished)
+        self.unfinished.clear()
         return whole[: end + 4], whole[end + 4 :]
 
 

@@ -61,7 +61,7 @@ class RequestParser:
     @property
     def has_begun(self) -> bool:
         """Some bytes of a head came, but not all."""
-        return len(self._head) > 0
+        return bool(self._head.unfinished)
 
     @property
     def waiting_bytes(self) -> int:

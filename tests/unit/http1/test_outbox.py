@@ -61,3 +61,19 @@ def test_what_is_cleared_never_leaves():
     outbox.clear()
     wire.turn()
     assert wire.writes == []
+
+
+def test_a_loop_is_asked_once_for_all_sockets_and_trouble_of_one_is_its_own():
+    loop, good = Wire(), [Wire(), Wire()]
+    said = []
+    loop.call_exception_handler = said.append
+    bad = Wire()
+    bad.write = None
+    outboxes = [Outbox(loop, wire) for wire in (good[0], bad, good[1])]
+    for outbox in outboxes:
+        outbox.send([b"a"])
+        outbox.send([b"b"])
+    assert len(loop.callbacks) == 1
+    loop.turn()
+    assert [wire.writes for wire in good] == [[b"ab"], [b"ab"]]
+    assert [type(context["exception"]) for context in said] == [TypeError]
