@@ -7,7 +7,7 @@ LOCK   := requirements/dev.lock
 PREFIX ?= /opt/jira-tunnel
 QUICK_LAB := tests/lab/test_egress.py tests/lab/test_network.py::test_the_agent_works_and_nobody_gets_in
 
-.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-check bench-events docs lab soak lock clean
+.PHONY: help setup install deb bundle demo example lint test check unit format bench bench-check bench-wan bench-events docs lab soak lock clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -73,6 +73,9 @@ bench: $(STAMP)  ## requests/s, latency, CPU and memory beside nginx, ssh -R and
 
 bench-check: $(STAMP) ## measure anew; fails when a ratio is over 20 % worse than that of the accepted run, beyond the noise
 	$(BIN)/python -m bench --check
+
+bench-wan: $(STAMP) ## the same across an emulated WAN: 50 ms, loss, 20 and 10 Mbit/s; as root, under ten minutes (LINE=name for one)
+	$(BIN)/python -m bench.wan $(if $(LINE),--line $(LINE))
 
 bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers have them (docs/performance.md)
 	$(BIN)/python -m bench.events

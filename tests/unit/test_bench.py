@@ -14,7 +14,8 @@ from bench.run import Extent
 from tests.support.bench_runs import run
 
 PROJECT = Path(__file__).resolve().parents[2]
-MODULES = sorted(f"bench.{path.stem}" for path in (PROJECT / "bench").glob("*.py"))
+FILES = [path.relative_to(PROJECT).with_suffix("") for path in (PROJECT / "bench").rglob("*.py")]
+MODULES = sorted(".".join(path.parts) for path in FILES)
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -23,7 +24,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def test_there_are_benchmarks():
-    assert {"bench.__main__", "bench.events"} <= set(MODULES)
+    assert {"bench.__main__", "bench.events", "bench.wan.__main__"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)
