@@ -1,14 +1,15 @@
 """Sends canaries on all links, and takes those out of use from which none comes back (docs/protocol.md §8.1).
 
-One task and one list for all links: a link that is idle costs one comparison at each look, and a small exchange
-every five seconds. Knows nothing of requests; what becomes of those on a wedged link is the link's business.
+One task for all links: an idle link costs one comparison twice a second, and a small exchange every five seconds.
+Knows nothing of requests; what becomes of those on a wedged link is the link's business.
 """
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from time import monotonic
 from typing import Final
 
@@ -28,11 +29,12 @@ STANDSTILL_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class CanaryTimings:
-    """Seconds. A wedged link is out of use after at most 1.2 intervals, `patience` and one `tick`."""
+    """Seconds. A wedged link is out of use after at most 1.2 intervals, `patience` and one `round`."""
 
     interval: float = 5.0
     patience: float = 9.0
-    tick: float = 0.1  # what is due goes in small portions, so that requests do not wait for hundreds of canaries
+    round: float = 0.5  # in which every link is looked at once,
+    tick: float = 0.1  # in small portions, so that requests do not wait for hundreds of canaries
 
 
 class CanaryWatch:
@@ -54,23 +56,24 @@ class CanaryWatch:
         return f"<CanaryWatch {self.timings}>"
 
     async def run(self) -> None:
-        """Look at every link each `tick` until cancelled."""
+        """Look at every link in each round until cancelled."""
         seen = monotonic()
         while True:
-            await asyncio.sleep(self.timings.tick)
-            now = monotonic()
-            if now - seen > STANDSTILL_SECONDS:
-                self._forgive(now - seen)  # answers may be waiting for us to read them
-            self.look(now)
-            seen = now
+            timings = self.timings
+            for some in portions(list(self._registry.every_link()), max(1, round(timings.round / timings.tick))):
+                await asyncio.sleep(timings.tick)
+                now = monotonic()
+                if now - seen > STANDSTILL_SECONDS:
+                    self._forgive(now - seen)  # answers may be waiting for us to read them
+                seen = now
+                self._use_proven()
+                self.look(now, some)
 
-    def look(self, now: float) -> None:
-        """Send what is due, and take out of use what did not answer."""
+    def look(self, now: float, links: Iterable[AgentLink]) -> None:
+        """Send what is due on these links, and take out of use what did not answer."""
         timings, is_resting = self.timings, self._is_resting()
-        for agent_link in self._registry.every_link():
+        for agent_link in links:
             canary = agent_link.canary
-            if agent_link.is_unproven and canary.took is not None:
-                self._registry.prove(agent_link)
             if canary.sent_at is not None:
                 if now - canary.sent_at >= timings.patience:
                     self._condemn(agent_link, now - canary.sent_at)
@@ -78,6 +81,11 @@ class CanaryWatch:
                 least, spread = _SPREAD
                 canary.due_at = now + timings.interval * (least + spread * self._dice())
                 canary.send(agent_link.link, now, timings.patience)
+
+    def _use_proven(self) -> None:
+        for agent_link in self._registry.unproven():
+            if agent_link.canary.took is not None:
+                self._registry.prove(agent_link)
 
     def _forgive(self, seconds: float) -> None:
         for agent_link in self._registry.every_link():
@@ -97,3 +105,9 @@ class CanaryWatch:
         self._registry.note_wedged(agent_link.identity, wedged_row(agent_link, datetime.now(UTC)))
         agent_link.canary.sent_at = None
         agent_link.link.abort(CloseReason.WEDGED)
+
+
+def portions(links: list[AgentLink], count: int) -> Iterator[list[AgentLink]]:
+    """Yield the links in `count` portions of about the same size; few links leave some empty."""
+    bounds = [len(links) * number // count for number in range(count + 1)]
+    yield from (links[begin:end] for begin, end in pairwise(bounds))

@@ -13,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
+import runtime.metric_text  # noqa: F401 - loaded before callers come: the first scrape would hold them up for 20 ms
 from certs.expiry import CertificateFile
 from gateway.alerts.service import AlertService
 from gateway.direct_links import DirectLink

@@ -254,6 +254,10 @@ class Registry:
         yield from self.links(agent)
         yield from [link for link in self._unproven if agent in {None, link.identity.name}]
 
+    def unproven(self) -> list[AgentLink]:
+        """Return the links that are not used before a canary came back on them."""
+        return list(self._unproven)
+
     def siblings(self, agent_link: AgentLink) -> set[int]:
         """Return the ids of all links of the same instance, this one's too: what one refuses, all refuse."""
         same = agent_link.identity

@@ -1,8 +1,8 @@
 """Runs one Session on one websocket: the only file of the tunnel that does I/O.
 
-Three tasks: the reader never waits for a stream, the writer is the only one that sends, the watch pings and declares
-the link dead. A dead link is aborted, never closed politely: `ping()` and `close()` of a full websocket can wait
-for ever (tests/integration/test_link.py).
+Two tasks and a timer: the reader never waits for a stream, the writer is the only one that sends, the timer's look
+pings and declares the link dead. A dead link is aborted, never closed politely: `ping()` and `close()` of a full
+websocket can wait for ever (tests/integration/test_link.py).
 """
 
 import asyncio
@@ -21,10 +21,13 @@ from websockets.protocol import State
 from tunnel.errors import CloseReason, ErrorCode, LinkClosed, RemoteProtocolError
 from tunnel.frames import KIB, MAX_MESSAGE, refuse
 from tunnel.heads import RequestHead
+from tunnel.liveness import USUAL, Timings
 from tunnel.pace import Pace
 from tunnel.session import Accept, Session
 from tunnel.streams import Stream, StreamReceiver
 from tunnel.traffic import Traffic
+
+__all__ = ["SUBPROTOCOL", "WEBSOCKET_OPTIONS", "Link", "Timings", "socket_activity", "tune_socket"]
 
 SUBPROTOCOL: Final = "jira-tunnel.v1"
 # For dialer and listener alike. Own PINGs (no ping_interval), no deflate (25 MB/s), a small write buffer so that the
@@ -44,17 +47,6 @@ _DRAIN_POLL: Final = 0.02
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Seconds. A dead link is known after `dead` plus one `tick`."""
-
-    hello: float = 5.0
-    ping: float = 5.0
-    dead: float = 15.0
-    tick: float = 1.0
-    farewell: float = 1.0
-
-
 class Link:
     """One live websocket. `run` it once; everything else may be called from the same loop at any time."""
 
@@ -65,7 +57,7 @@ class Link:
         accept: Accept,
         *,
         on_settings: Callable[[dict[bytes, bytes]], None] | None = None,
-        timings: Timings = Timings(),
+        timings: Timings = USUAL,
     ) -> None:
         """`accept` is called for every stream that the peer opens, and returns its receiver."""
         self._websocket = websocket
@@ -74,7 +66,9 @@ class Link:
         self._clock = session.clock
         self._output = asyncio.Event()
         self._ended: LinkClosed | None = None  # why, as soon as we know it ourselves
-        self._last_in = self._last_out = self._last_ping = self.opened_at = self._clock()
+        self._last_in = self._last_out = self._last_ping = self._last_look = self.opened_at = self._clock()
+        self._pinged_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._is_sending = False
         self._pace = Pace()
         self._acked_bytes = 0
@@ -171,10 +165,11 @@ class Link:
         Raises:
             LinkClosed: always, unless cancelled: why it is gone. Every open stream has had its on_reset by then.
         """
+        self._last_ping = self._last_look = self._clock()
+        self._look_later(asyncio.get_running_loop())
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write())
-                tasks.create_task(self._watch())
                 await self._read()  # in the body: only then is cancelling() exact below (Python 3.11)
         except BaseExceptionGroup as group:
             current = asyncio.current_task()
@@ -183,6 +178,8 @@ class Link:
             if group.split(_LinkEnded)[1] is not None:
                 raise
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             self._ended = self._ended or LinkClosed(CloseReason.ABORTED)
             self._session.lose(str(self._ended))
             self._websocket.transport.abort()
@@ -246,25 +243,42 @@ class Link:
                 await asyncio.sleep(0)
                 spent = 0
 
-    async def _watch(self) -> None:
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A timer and no task: a gateway has thousands of links, most of them idle.
+        self._timer = loop.call_later(self._timings.tick, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now, before = self._clock(), self._last_look
+        self._last_look = now
+        self._look_later(loop)
+        if now - before > 2 * self._timings.tick:
+            return  # our own loop stood still: the peer's bytes may be waiting for us to read them
+        reason = self._fault(now)
+        if reason is not None:
+            self._fail(LinkClosed(reason))
+        elif self._is_ping_due(now):
+            self._last_ping = now
+            self._pinged_bytes = self.bytes_in + self.bytes_out
+            self._session.ping()
+
+    def _fault(self, now: float) -> CloseReason | None:
+        """Why the link is dead."""
         timings = self._timings
-        self._last_ping = self._clock()
-        while True:
-            asked = self._clock()
-            await asyncio.sleep(timings.tick)
-            now = self._clock()
-            if now - asked > 2 * timings.tick:
-                continue  # our own loop stood still: the peer's bytes may be waiting for us to read them
-            if self._session.peer is None and now - self.opened_at > timings.hello:
-                raise self._end(LinkClosed(CloseReason.NO_HELLO))
-            self._ask_the_kernel(now)
-            if now - self._last_in > timings.dead:
-                raise self._end(LinkClosed(CloseReason.SILENT))
-            if self._is_sending and now - self._last_out > timings.dead:
-                raise self._end(LinkClosed(CloseReason.STALLED))
-            if now - self._last_ping >= timings.ping and self._session.peer is not None:
-                self._last_ping = now
-                self._session.ping()
+        if self._session.peer is None and now - self.opened_at > timings.hello:
+            return CloseReason.NO_HELLO
+        self._ask_the_kernel(now)
+        if now - self._last_in > timings.dead:
+            return CloseReason.SILENT
+        if self._is_sending and now - self._last_out > timings.dead:
+            return CloseReason.STALLED
+        return None
+
+    def _is_ping_due(self, now: float) -> bool:
+        session, moved = self._session, self.bytes_in + self.bytes_out - self._pinged_bytes
+        if session.peer is None:
+            return False
+        is_known = session.round_trip is not None
+        return self._timings.is_ping_due(now - self._last_ping, now - self._last_in, moved, is_known=is_known)
 
     def _ask_the_kernel(self, now: float) -> None:
         """On a slow line one message takes longer than a dead link lives: count bytes before they are a message."""

@@ -1,9 +1,10 @@
 """When canaries are sent, and which links are taken out of use."""
 
+import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from gateway.canary_watch import CanaryTimings, CanaryWatch
+from gateway.canary_watch import CanaryTimings, CanaryWatch, portions
 from gateway.registry import Registry
 from gateway.status import link_rows
 from tests.support.fake_link import agent_link
@@ -39,7 +40,8 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now += TICK
-            self.watch.look(self.now)
+            self.watch._use_proven()
+            self.watch.look(self.now, self.registry.every_link())
             for link in self.registry.every_link():
                 for stream in link.link.opened:
                     if not stream.is_closed and answers(link):
@@ -186,4 +188,14 @@ def test_people_see_it():
 
 def test_the_default_timings_keep_the_promise():
     timings = CanaryTimings()
-    assert 1.2 * timings.interval + timings.patience + timings.tick <= 16
+    assert 1.2 * timings.interval + timings.patience + timings.round + timings.tick <= 16
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 23, 2000])
+def test_a_round_looks_at_every_link_once_in_portions_of_about_the_same_size(count):
+    links = [object() for _ in range(count)]
+    parts = list(portions(links, 5))
+
+    assert len(parts) == 5
+    assert [link for part in parts for link in part] == links
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
