@@ -37,7 +37,7 @@ def read_line(sock: socket.socket | None) -> LineCounters | None:
         return None
     try:
         raw = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LENGTH)
-    except OSError:
+    except (OSError, ValueError):  # uvloop's socket raises ValueError once it is closed, before its link has ended
         return None
     return parse_line(raw)
 

@@ -180,6 +180,9 @@ class TunnelListener:
 
     async def _serve_link(self, websocket: ServerConnection, certificate: AgentCertificate) -> None:
         tune_socket(websocket.transport.get_extra_info("socket"))
+        for head in (websocket.request, websocket.response):
+            if head is not None:
+                head.headers.clear()  # 3 KiB that nobody asks for again
         session = Session(Role.GATEWAY, budget=self._budget, clock=monotonic, software=self._software)
 
         def announce(settings: dict[bytes, bytes]) -> None:

@@ -321,7 +321,7 @@ def socket_activity(transport: asyncio.BaseTransport) -> SocketActivity | None:
     sock = transport.get_extra_info("socket")
     if sock is None or not hasattr(socket, "TCP_INFO"):
         return None
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # uvloop's socket raises ValueError once it is closed
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
         if len(info) == 128:  # tcpi_bytes_acked is there since Linux 4.1
             return SocketActivity(

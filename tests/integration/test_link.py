@@ -356,6 +356,8 @@ def test_the_kernel_knows_of_bytes_that_are_not_a_whole_message_yet(run, context
             silent = socket_activity(served.transport).silent_seconds
             assert silent < time.monotonic() - sent + 0.01
             await eventually(lambda: socket_activity(client.transport).acked_bytes > 1000)
+            client.transport.abort()
+            await eventually(lambda: socket_activity(client.transport) is None)
 
     run(scenario())
 

@@ -32,3 +32,13 @@ def test_what_is_no_tcp_socket_tells_nothing():
     with one, other:
         assert read_line(one) is None
     assert read_line(None) is None
+
+
+def test_a_socket_that_is_closed_tells_nothing():
+    """Its link has not ended yet: the supervisor still asks."""
+
+    class Closed:
+        def getsockopt(self, *_):
+            raise ValueError("negative file descriptor")  # as uvloop's pseudo socket does
+
+    assert read_line(Closed()) is None
