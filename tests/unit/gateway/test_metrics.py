@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from gateway.outcomes import OutcomeLog
 from gateway.registry import Registry
 from gateway.store import Instance
 from http1.limits import OpenSockets
+from runtime.metrics import SAMPLES_AT_ONCE
 from tests.support.fake_link import agent_link
 from tests.support.metrics_page import declared, samples
 from tunnel.budget import Budget
@@ -122,3 +124,36 @@ def test_visits_of_agents_that_measure_their_line_are_counted(metrics):
     page = metrics.page.render()
     for name, value in (("probes_total", "3.0"), ("probes_refused_total", "1.0"), ("probe_bytes_total", "2048.0")):
         assert f"jira_gateway_line_{name} {value}" in page
+
+
+def _thousand():
+    rows = [Instance(f"a{number}", "only", f"{number:x}", PAST, SOON) for number in range(1000)]
+    connections = [SimpleNamespace(name=f"c{number}") for number in range(1000)]
+    return SimpleNamespace(
+        agents=lambda: [row.agent for row in rows], instances=lambda: rows, connections=lambda: connections
+    )
+
+
+def test_a_page_about_a_thousand_agents_comes_in_small_pieces(tmp_path):
+    """Between two pieces others may have the loop; each takes two milliseconds at most, and the whole page 65."""
+    registry, outcomes, directory = Registry(), OutcomeLog(), _thousand()
+    for row in directory.instances():
+        registry.add(agent_link(row.agent, instance="only"))
+    for connection in directory.connections():
+        outcomes.timings.ended(connection.name, 200, is_ours=False)
+    proof = SimpleNamespace(mismatch=None, is_pending=False)
+    metrics = GatewayMetrics(registry, outcomes, OpenSockets(), Budget(), [], proof, lambda: directory, tmp_path, {})
+
+    pieces = [piece.count("\n") for piece in metrics.page.pieces()]
+    assert max(pieces) <= SAMPLES_AT_ONCE
+    assert sum(pieces) > 6000
+    passes = [_seconds_of_pieces(metrics.page) for _ in range(5)]
+    assert max(map(min, zip(*passes, strict=True))) < 0.010
+
+
+def _seconds_of_pieces(page):
+    taken, before = [], perf_counter()
+    for _ in page.pieces():
+        taken.append(perf_counter() - before)
+        before = perf_counter()
+    return taken
