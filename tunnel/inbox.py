@@ -4,7 +4,8 @@ Raises RemoteProtocolError for what breaks docs/protocol.md and nothing else, wh
 Opening, ending and accounting of streams is the Session's; this file decides what a frame means in the state it finds.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tunnel.budget import PLAIN_WINDOW, WIDE_WINDOW
 from tunnel.errors import ErrorCode, Progress
@@ -35,8 +36,6 @@ from tunnel.streams import DONE, END, HEAD, ILLEGAL, IN_BODY, NEXT, Stream, body
 from tunnel.windows import UNKNOWN_LENGTH, ReceiveWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tunnel.session import Session
 
 _HELLO: Final = int(FrameType.HELLO)
@@ -47,24 +46,14 @@ _BACKLOG_SPARE: Final = 64
 class Inbox:
     """The receiving side of a Session."""
 
+    __slots__ = ("_known", "_max_backlog", "_outbox", "_session", "_streams")
+
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._streams = session.registry
         self._outbox = session.outbox
         self._known: Known = {}
         self._max_backlog = _BACKLOG_PER_STREAM * session.max_streams + _BACKLOG_SPARE
-        # kind: what takes it, the flags it may carry, whether it concerns the session and not a stream
-        self._receivers: dict[int, tuple[Callable[[int, int, bytes], None], int, bool]] = {
-            FrameType.HELLO: (self._receive_hello, 0, True),
-            FrameType.SETTINGS: (self._receive_settings, 0, True),
-            FrameType.HEADERS: (self._receive_headers, END_STREAM, False),
-            FrameType.DATA: (self._receive_data, END_STREAM, False),
-            FrameType.TRAILERS: (self._receive_trailers, 0, False),
-            FrameType.WINDOW_UPDATE: (self._receive_window_update, 0, False),
-            FrameType.RST_STREAM: (self._receive_reset, 0, False),
-            FrameType.PING: (self._receive_ping, ACK, True),
-            FrameType.GOAWAY: (self._receive_go_away, 0, True),
-        }
 
     def receive(self, message: bytes) -> None:
         """Take one message and call whom it concerns.
@@ -101,7 +90,7 @@ class Inbox:
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if (self._session.peer is None) != (kind == _HELLO):
             raise refuse("HELLO is not the first frame, or not the only one")
-        entry = self._receivers.get(kind)
+        entry = self._RECEIVERS.get(kind)
         if entry is None:
             return  # a later version's frame
         receive, known_flags, is_of_session = entry
@@ -109,7 +98,7 @@ class Inbox:
             raise refuse(f"unknown flags {flags} on {FrameType(kind).name}")
         if (stream_id == 0) != is_of_session:
             raise refuse(f"{FrameType(kind).name} on stream {stream_id}")
-        receive(flags, stream_id, payload)
+        receive(self, flags, stream_id, payload)
 
     def _receive_hello(self, _flags: int, _stream_id: int, payload: bytes) -> None:
         hello = decode_hello(payload)
@@ -287,3 +276,16 @@ class Inbox:
         progress = stream.progress
         stream.reset(ErrorCode.PROTOCOL_ERROR, progress, detail)
         self._session.report_end(stream, ErrorCode.PROTOCOL_ERROR, progress, detail)
+
+    # kind: what takes it, the flags it may carry, whether it concerns the session and not a stream
+    _RECEIVERS: ClassVar[dict[int, tuple[Callable[["Inbox", int, int, bytes], None], int, bool]]] = {
+        FrameType.HELLO: (_receive_hello, 0, True),
+        FrameType.SETTINGS: (_receive_settings, 0, True),
+        FrameType.HEADERS: (_receive_headers, END_STREAM, False),
+        FrameType.DATA: (_receive_data, END_STREAM, False),
+        FrameType.TRAILERS: (_receive_trailers, 0, False),
+        FrameType.WINDOW_UPDATE: (_receive_window_update, 0, False),
+        FrameType.RST_STREAM: (_receive_reset, 0, False),
+        FrameType.PING: (_receive_ping, ACK, True),
+        FrameType.GOAWAY: (_receive_go_away, 0, True),
+    }
