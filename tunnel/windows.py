@@ -12,10 +12,8 @@ from tunnel.frames import KIB
 
 MAX_WINDOW: Final = 8 * KIB * KIB
 UNKNOWN_LENGTH: Final = 1 << 62  # larger than any body: arithmetic needs no second case
-_PORTIONS: Final = (
-    4  # credit goes back by quarters: a window that is too small still moves 3/4 of itself per round trip
-)
-_GROW_ROUND_TRIPS: Final = 2  # a window holds at least what is consumed in so many round trips
+_PORTIONS: Final = 4  # credit goes back by quarters: a window that is too small still moves most of itself per trip
+_GROW_ROUND_TRIPS: Final = 4  # a window holds what is taken in so many: under loss bytes wait for one that comes again
 _SHRINK_ROUND_TRIPS: Final = 16  # and much more than that is not needed
 _SHRINK_SECONDS: Final = 1.0  # unless it was only a lost segment
 
