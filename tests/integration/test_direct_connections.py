@@ -301,7 +301,7 @@ async def test_the_connection_can_be_tested(world, jira):
 
 async def test_the_metrics_name_direct_connections(world, jira, caller):
     await caller.send("GET", "/jira/hq" + MYSELF)
-    page = world.gateway.console.pages().metrics()
+    page = "".join(world.gateway.console.pages().metrics())
     assert 'jira_gateway_direct_requests_in_flight{connection="hq"} 0' in page
     assert 'jira_gateway_direct_sockets{connection="hq",state="idle"} 1' in page
 
