@@ -130,3 +130,4 @@ async def serve_answers(
         finally:
             server.close()
             sockets.abort()
+            await asyncio.sleep(0)  # the loop closes them in its next turn, and may have none after that
