@@ -33,6 +33,7 @@ class Outbox:
     def __init__(self, on_sent: Callable[[Stream], None], on_eased: Callable[[Stream], None]) -> None:
         """`on_sent`: the end of a stream's half has left. `on_eased`: a stream may be written again."""
         self.on_output: Callable[[], None] = _nobody
+        self.on_bulk: Callable[[], None] = _nobody  # a stream has become bulk
         self.clock: Callable[[], float] = _no_clock
         self.queued_bytes = 0  # of all streams
         self.head_bytes = 0
@@ -111,7 +112,13 @@ class Outbox:
         if stream.blocked_at is not None:
             self._unblock(stream, stream.blocked_at)
         stream.is_waiting = True
-        (self._small if stream.sent < BULK_AFTER else self._bulk).append(stream)
+        if stream.sent < BULK_AFTER:
+            self._small.append(stream)
+        else:
+            if not stream.is_large:
+                stream.is_large = True
+                self.on_bulk()
+            self._bulk.append(stream)
         self._announce()
 
     def drop(self, stream: Stream) -> None:

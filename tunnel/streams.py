@@ -74,6 +74,7 @@ class Stream:
         "is_choked",
         "is_closed",
         "is_head",
+        "is_large",
         "is_over",
         "is_reset",
         "is_waiting",
@@ -106,6 +107,7 @@ class Stream:
         self.end_taken = False
         self.is_choked = False  # went above HIGH_WATER; on_writable is due
         self.is_waiting = False  # stands in a lane of the outbox
+        self.is_large = False  # we have sent enough of it to make it bulk
         self.is_bulk = False  # the peer sends more than fits a first window
         self.is_closed = False
         self.is_reset = False

@@ -90,8 +90,9 @@ def wide_area(folder: Path, line: Line) -> Iterator[Wan]:
         for name, own, peer in ((near, NEAR, FAR), (far, FAR, NEAR)):
             ip("-n", name, "addr", "add", own, "peer", peer, "dev", "wan0")
             ip("-n", name, "link", "set", "wan0", "up", "txqueuelen", str(QUEUE_PACKETS))
-            # Of the route and locked: then nobody asks for another one, and the machine's own default is not touched.
-            ip("-n", name, "route", "replace", peer, "dev", "wan0", "src", own, "congctl", "lock", line.congestion)
+            # Of the route: the machine's own default is not touched. Locked, so that nobody asks for another one.
+            lock = [] if line.congestion == "bbr" else ["lock"]
+            ip("-n", name, "route", "replace", peer, "dev", "wan0", "src", own, "congctl", *lock, line.congestion)
         yield wan
 
 
