@@ -83,7 +83,7 @@ bench-events: $(STAMP) ## webhooks taken in per second, and how soon subscribers
 lab: $(STAMP)    ## real systemd, packages, containers, firewalls, proxies: as root; says what is missing otherwise
 	$(BIN)/python -m pytest -rs tests/lab
 
-soak: $(STAMP)   ## restarts and standstills for minutes: ten thousand requests, a hundred agents, 2,000 idle links
+soak: $(STAMP)   ## restarts, standstills, outages and a million requests for minutes: two thousand agents, slow callers, big transfers
 	$(BIN)/python -m pytest -rs tests/soak
 
 docs: $(STAMP)   ## write the tables that are made from the code anew: settings, permissions, errors, metrics, alerts

@@ -4,8 +4,10 @@ Nothing is counted here. The parts of a program own plain integers; at a scrape 
 which refuses what its table does not name. How a metric is added: ARCHITECTURE.md; why so: decision 0020.
 """
 
+import asyncio
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -133,6 +135,7 @@ def program_rows(prefix: str) -> Table:
             "The longest of them in the last minute.",
             look="it is above 0.25",
         ),
+        gauge(f"{prefix}_event_loop_tasks", "Tasks of the event loop.", look="it grows for days"),
     )
 
 
@@ -144,6 +147,8 @@ def put_program(sheet: Sheet, prefix: str, lag: LoopLag, *, is_ready: bool, free
         sheet.put(f"{prefix}_state_directory_free_bytes", free_bytes)
     sheet.put_histogram(f"{prefix}_event_loop_lag_seconds", lag.histogram)
     sheet.put(f"{prefix}_event_loop_lag_max_seconds", lag.longest)
+    with suppress(RuntimeError):  # no loop runs
+        sheet.put(f"{prefix}_event_loop_tasks", len(asyncio.all_tasks()))
 
 
 def put_lanes(sheet: Sheet, name: str, lanes: Sequence[str], links: Sequence[Sequence[int]]) -> None:

@@ -110,18 +110,22 @@ class _Child:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
+        self._listener.start()
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._listener.join(10)
             self.report = Report()
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.report = Report(**json.loads(line))
+        with process.stdout as lines:
+            for line in lines:
+                if line.endswith("\n"):  # the last one may be cut
+                    self.report = Report(**json.loads(line))
 
 
 # The gateway's side

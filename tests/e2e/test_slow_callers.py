@@ -1,0 +1,17 @@
+"""A caller that takes a kibibyte a second: what it makes both programs hold. Ten minutes of it are in tests/soak."""
+
+from tests.support.sluggish import watch_one
+from tunnel.outbox import HIGH_WATER
+from tunnel.windows import MAX_WINDOW
+
+ONE_READ = 256 * 1024  # what a socket brings at once
+
+
+def test_a_caller_that_reads_a_kibibyte_a_second_holds_one_window_at_most(tmp_path):
+    received, held = watch_one(tmp_path, 8)
+
+    assert received >= 4 * 1024
+    windows = [each.gateway_window for each in held]
+    assert 0 < max(windows) <= MAX_WINDOW
+    assert max(windows[3:]) <= max(windows[:3])  # once the kernel's buffers are full it grows no more
+    assert max(each.agent_waiting for each in held) <= HIGH_WATER + ONE_READ
