@@ -1,7 +1,7 @@
 """Sends canaries on all links, and takes those out of use from which none comes back (docs/protocol.md §8.1).
 
-One task for all links: an idle link costs one comparison twice a second, and a small exchange every five seconds.
-Knows nothing of requests; what becomes of those on a wedged link is the link's business.
+One task for all links: an idle link costs one comparison twice a second, and a small exchange every five or six
+seconds. Knows nothing of requests; what becomes of those on a wedged link is the link's business.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from tunnel.errors import CloseReason
 
 log = structlog.get_logger()
 
-_SPREAD: Final = (0.8, 0.4)
-"""Each wait is between 0.8 and 1.2 intervals, so that the links of agents that came together drift apart."""
+_SPREAD: Final = (0.91, 0.18)
+"""Each wait is between 0.91 and 1.09 intervals, so that the links of agents that came together drift apart."""
 
 STANDSTILL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryTimings:
-    """Seconds. A wedged link is out of use after at most 1.2 intervals, `patience` and one `round`."""
+    """Seconds. A wedged link is out of use after at most 1.09 intervals, `patience` and one `round`."""
 
-    interval: float = 5.0
+    interval: float = 5.5
     patience: float = 9.0
     round: float = 0.5  # in which every link is looked at once,
     tick: float = 0.1  # in small portions, so that requests do not wait for hundreds of canaries
