@@ -3,7 +3,6 @@
 Windows grow by the least of the latest samples: a sample taken while the line is full measures the queue, not the line.
 """
 
-from collections import deque
 from typing import Final
 
 _SAMPLES: Final = 8
@@ -17,7 +16,7 @@ class RoundTrip:
     def __init__(self) -> None:
         self.latest: float | None = None
         self.least: float | None = None  # seconds; None before the first sample
-        self._samples: deque[float] = deque(maxlen=_SAMPLES)
+        self._samples: tuple[float, ...] = ()  # a deque takes 760 bytes on each of thousands of links
         self._count = 0
         self._sent_at: float | None = None
 
@@ -32,6 +31,6 @@ class RoundTrip:
         if self._sent_at is None or payload != self._count.to_bytes(8):
             return
         self.latest = now - self._sent_at
-        self._samples.append(self.latest)
+        self._samples = (*self._samples, self.latest)[-_SAMPLES:]
         self.least = min(self._samples)
         self._sent_at = None
