@@ -12,7 +12,7 @@ from bench.wan.site import DIRECT, NGINX, OURS, SSH, SYSTEMS, Site, System
 
 CALLERS = 64
 FRESH = 20
-SECONDS = 4
+SECONDS = 3
 LEAD_SECONDS = 2
 """Of each load, not counted: connections are opened, and windows find their size."""
 
@@ -41,7 +41,7 @@ PLANS = (
     Plan("rtt50", Line(), EVERYTHING),
     Plan("loss-bbr", Line(loss=0.5, congestion="bbr"), (MANY, BULK_DOWN, BULK_UP), (DIRECT, SSH, OURS)),
     Plan("20mbit", Line(rate_mbit=20, queue_kb=256), (BESIDE_DOWN,), (DIRECT, NGINX, OURS)),
-    Plan("10mbit", Line(rate_mbit=10, queue_kb=256), (BESIDE_UP,), (DIRECT, NGINX, OURS), seconds=8),
+    Plan("10mbit", Line(rate_mbit=10, queue_kb=256), (BESIDE_UP,), (DIRECT, NGINX, OURS), seconds=7),
 )
 
 
