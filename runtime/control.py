@@ -80,9 +80,10 @@ def call(
     connection = _Connection(path, seconds)
     try:
         connection.request("POST", f"/{command}", json.dumps(dict(arguments or {})))
-        answer = connection.getresponse()
-        is_ours = answer.headers.get_content_type() == "application/json"
-        content = json.loads(answer.read()) if is_ours else {"failed": f"{command} failed there; see the program's log"}
+        with connection.getresponse() as answer:  # what is not read to its end holds the socket
+            is_ours = answer.headers.get_content_type() == "application/json"
+            said = answer.read() if is_ours else b""
+        content = json.loads(said) if is_ours else {"failed": f"{command} failed there; see the program's log"}
     except TimeoutError:
         raise NotRunning(f"no answer on {path} within {seconds:g} s; see the program's log") from None
     except (http.client.HTTPException, OSError):

@@ -35,7 +35,7 @@ from gateway.store import Agent, Connection, Credentials, Snapshot, Token
 from gateway.tokens import hash_token
 from http1.client import ClientPool
 from http1.limits import Limits, OpenSockets
-from http1.origin import Origin
+from http1.origin import ClientLimits, Origin
 from http1.server import ServerProtocol
 from http1.sweep import Sweeper
 from http1.upstream_socket import UpstreamSocket
@@ -46,6 +46,8 @@ from tunnel.session import Role, Session
 T = TypeVar("T")
 TOKEN = b"jtg_" + b"a" * 43
 JIRA = b"http://127.0.0.1:9090"
+_NEVER_TOO_OLD = ClientLimits(idle_seconds=1e9, idle_seconds_for_writes=1e9)
+"""Nothing dials here: a socket that had to wait for a busy machine must still do."""
 _QUIET, _ = os.pipe()
 """A descriptor on which nothing ever comes, for the look before a socket is used again."""
 
@@ -112,7 +114,7 @@ class OnPremise:
         self.session = Session(Role.AGENT, budget=Budget(), clock=monotonic)
         self.sweeper = Sweeper()
         self.audit = AuditLog(folder / "audit", 1 << 26)
-        pool = ClientPool(Origin("127.0.0.1", 9090, None, None, b"127.0.0.1:9090"), self.sweeper)
+        pool = ClientPool(Origin("127.0.0.1", 9090, None, None, b"127.0.0.1:9090"), self.sweeper, _NEVER_TOO_OLD)
         pool._loop = asyncio.get_running_loop()  # what `run` would set
         protection = Protection(2 * sockets, monotonic)
         side = JiraSide(pool, protection, self.sweeper, Tally(), monotonic, report, self.audit)
