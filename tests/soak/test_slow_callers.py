@@ -15,7 +15,8 @@ from tunnel.windows import MAX_WINDOW
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MANY = 500
-SECONDS = 40
+FILLING_SECONDS = 15  # of buffers; the stand-in is too busy then to be quick
+SECONDS = 25
 GROWTH = 256 * MIB  # beside the windows: what waits at the agent for credit, and holes that the allocator keeps
 QUICK_SECONDS = 2.0
 ONE_READ = 256 * 1024
@@ -31,6 +32,7 @@ def test_500_slow_callers_stay_within_the_budget_and_one_more_is_served(tmp_path
         grown, held, quick = dict.fromkeys(programs, 0), [], []
         with SlowCallers(stack, token) as slow:
             getattr(slow, way)(MANY)
+            time.sleep(FILLING_SECONDS)
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 time.sleep(1)
@@ -50,7 +52,7 @@ def test_500_slow_callers_stay_within_the_budget_and_one_more_is_served(tmp_path
         )
     assert all(each.gateway_window <= each.gateway_budget and each.agent_window <= each.agent_budget for each in held)
     assert max(grown.values()) < GROWTH
-    assert max(quick[-10:]) < QUICK_SECONDS
+    assert max(quick) < QUICK_SECONDS
     assert way == "upload" or not refused
 
 

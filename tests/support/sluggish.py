@@ -51,11 +51,11 @@ class _Thread:
         """Start what runs from the beginning."""
 
     async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        if others:
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
             await asyncio.wait(others)
+            await asyncio.sleep(0.05)  # whoever was at the door comes in now
 
 
 class SluggishJira(_Thread):
@@ -63,29 +63,44 @@ class SluggishJira(_Thread):
 
     def __init__(self) -> None:
         self.sent = 0  # bytes of BIG, all together
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def _end(self) -> None:
         self._server.close()
         await super()._end()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
 
     def _open(self) -> None:
-        self._server = self.do(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=2048, limit=4096))
+        self._server = self.do(asyncio.start_server(self._arrive, "127.0.0.1", 0, backlog=2048, limit=4096))
 
     @property
     def url(self) -> str:
         """Its base URL."""
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    def _arrive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        self._tasks.append(self.loop.create_task(self._serve(reader, writer)))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        try:
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if BIG.encode() in head:
-                    await self._pour(writer)
-                elif SINK.encode() in head:
-                    await asyncio.Event().wait()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}")
-                await writer.drain()
+                await self._answer(await reader.readuntil(b"\r\n\r\n"), writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            return  # the end of a test, or of a caller
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> None:
+        if BIG.encode() in head:
+            await self._pour(writer)
+        elif SINK.encode() in head:
+            await asyncio.Event().wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}")
+        await writer.drain()
 
     async def _pour(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % ENDLESS)
@@ -158,8 +173,7 @@ class Held:
     @classmethod
     def now(cls, stack: Stack, agent: Agent) -> "Held":
         """Ask both programs."""
-        gateway = samples(page(stack.admin_port, "/metrics")[1].decode())
-        inside = samples(page(agent.admin_port, "/metrics")[1].decode())
+        gateway, inside = (_metrics(port) for port in (stack.admin_port, agent.admin_port))
         return cls(
             gateway["jira_gateway_window_bytes"],
             gateway["jira_gateway_memory_budget_bytes"],
@@ -167,6 +181,15 @@ class Held:
             inside["jira_agent_memory_budget_bytes"],
             sum(value for name, value in inside.items() if name.startswith("jira_agent_outbox_bytes")),
         )
+
+
+def _metrics(port: int) -> dict[str, float]:
+    """Ask until there is an answer: a program that refuses hundreds at once may need more than five seconds."""
+    for _ in range(5):
+        status, text = page(port, "/metrics")
+        if status == 200:
+            return samples(text.decode())
+    raise TimeoutError(f"no metrics on port {port}")
 
 
 def watch_one(folder: Path, seconds: float) -> tuple[int, list[Held]]:
