@@ -36,7 +36,7 @@ def _served(stack, token):
         return None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_thousand_agents_are_back_75_seconds_after_a_minute_without_their_gateway(tmp_path, capsys, number):
     with JiraProcess("9.12", context="/jira") as jira, Stack(tmp_path / "stack", jira.url, log_level="error") as stack:
         stack.start_gateway()
@@ -53,7 +53,8 @@ def test_a_thousand_agents_are_back_75_seconds_after_a_minute_without_their_gate
             while crowd.up < AGENTS and time.monotonic() - began < BACK_SECONDS + 15:
                 replies.append((time.monotonic() - began, _served(stack, token)))
                 if time.monotonic() - opens[-1][0] >= 1.0:
-                    opens.append((time.monotonic(), _opened(stack)))
+                    opened = _opened(stack)
+                    opens.append((time.monotonic(), opened))
                 time.sleep(0.05)
             back, there = time.monotonic() - began, crowd.up
     rates = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(opens)]
@@ -67,7 +68,8 @@ def test_a_thousand_agents_are_back_75_seconds_after_a_minute_without_their_gate
         )
     assert there == AGENTS
     assert back <= BACK_SECONDS
-    assert max(rates) <= OPENS_PER_SECOND * 1.1  # a second of ours is not quite one of the gateway's
+    # Its bucket holds a second's worth (gateway/rates.py), so that at most 200 come in the first second.
+    assert all(count <= OPENS_PER_SECOND * (at - opens[0][0] + 1.0) + 2 for at, count in opens)
     assert fine[0] <= FIRST_SECONDS
     assert all(reply is not None and reply.status == 200 for reply in late)
     assert slowest <= SLOWEST
