@@ -44,7 +44,9 @@ from tunnel.session import Role, Session
 log = structlog.get_logger()
 
 TUNNEL_PATH = "/tunnel/v1"
-OPENS_PER_SECOND = 100.0
+OPENS_PER_SECOND = 90.0
+OPENS_BURST = 10.0
+"""Both together: never more than 100 in any second."""
 OPEN_SECONDS = 10.0
 BACKLOG = 1024
 MAX_LINKS = 256
@@ -73,7 +75,7 @@ class TunnelListener:
         self._software = software
         self._streams = streams
         self.on_link: Callable[[AgentLink], None] = lambda _: None  # hears of every new link
-        self._opens = Rates()
+        self._opens = Rates(OPENS_BURST)
         self.line_desk = LineDesk(software)
         self.proxies = TrustedProxies(())  # whose PROXY header is believed
         self.is_draining = False

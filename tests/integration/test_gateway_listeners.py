@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from time import monotonic
 
 import pytest
 from websockets.asyncio.client import connect
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from agent.enroll import EnrollmentFailed
 from certs.tls import agent_context, unverified_context
 from gateway.app import Gateway
+from gateway.tunnel_listener import OPENS_BURST
 from runtime.configuration import ConfigurationError
 from runtime.exits import CommandFailed
 from tests.support.agent_identity import issue_agent, make_authority
@@ -86,6 +88,8 @@ async def test_opens_are_paced_and_told_when_to_come_back(stack, monkeypatch):
     monkeypatch.setattr("gateway.tunnel_listener.OPENS_PER_SECOND", 0.01)
     async with FakeJira() as jira:
         agent = await stack.enroll("hq", jira, start=False)
+        for _ in range(int(OPENS_BURST) - 1):
+            stack.gateway.tunnel._opens.take("", 0.01, monotonic())
         first = await dial(stack, "/tunnel/v1", context_of(stack, agent))
         status, response = await refused(stack, "/tunnel/v1", context_of(stack, agent))
         first.transport.abort()

@@ -10,7 +10,7 @@ import pytest
 
 from agent.backoff import Backoff
 from gateway.rates import Rates
-from gateway.tunnel_listener import OPENS_PER_SECOND
+from gateway.tunnel_listener import OPENS_BURST, OPENS_PER_SECOND
 
 AGENTS = 100
 DIAL_SECONDS = 5.0  # an agent's deadline for one dial (docs/contract.md §7)
@@ -20,7 +20,7 @@ BACK_SECONDS = 15.0
 def reconnect(outage, *, dial_fails_after, seed, agents=AGENTS):
     """Return when each agent's first link was up again, in seconds after the end of an outage that began at 0."""
     dice = random.Random(seed)
-    pacing = Rates()
+    pacing = Rates(OPENS_BURST)
     backoffs = [Backoff(dice=dice.random) for _ in range(agents)]
     up = {}
     queue = []
