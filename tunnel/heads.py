@@ -136,10 +136,11 @@ Known = dict[bytes, SharedFields]
 
 _MOST_KNOWN: Final = 64
 _LONGEST_KNOWN: Final = 2048
+_MOST_FIELDS_KNOWN: Final = 128  # a head of empty fields takes fifty times its bytes when it is read
 
 
 def decode_head(payload: bytes, known: Known | None = None) -> tuple[RequestHead | ResponseHead, int]:
-    """Read HEADERS into a head and the credit for its answer (0 for an answer)."""
+    """Read HEADERS into a head and the credit for its answer (0 for an answer); without `known` nothing is kept."""
     if len(payload) < _FIXED_BYTES:
         raise refuse("HEADERS is cut")
     kind, body, number, credit, metas, count = _FIXED.unpack_from(payload)
@@ -149,17 +150,20 @@ def decode_head(payload: bytes, known: Known | None = None) -> tuple[RequestHead
     if b"\r" in text or b"\0" in text:
         raise refuse("a field holds CR or NUL")
     if kind == REQUEST:
-        return _decode_request(text, body, number, metas, count, {} if known is None else known), credit
+        return _decode_request(text, body, number, metas, count, known), credit
     if kind != RESPONSE or credit or number not in _STATUS:
         raise refuse(f"HEADERS of kind {kind} with status {number} and credit {credit}")
     meta, headers = _read_pairs(_split(text), metas, count)
     return ResponseHead(number, headers, body, meta), 0
 
 
-def _decode_request(text: bytes, body: int, timeout_ms: int, metas: int, count: int, known: Known) -> RequestHead:
+def _decode_request(
+    text: bytes, body: int, timeout_ms: int, metas: int, count: int, known: Known | None
+) -> RequestHead:
     """Read a request. What follows its first meta may be known: then only the counts are compared."""
     begin = text.split(b"\n", 4)
-    shared = known.get(begin[4]) if len(begin) == 5 and metas else None
+    rest = begin[4] if len(begin) == 5 and metas > 1 else b""
+    shared = known.get(rest) if known and rest else None
     if shared is not None and len(shared.meta) == metas - 1 and len(shared.headers) == count:
         method, target, name, value, _ = begin
         meta, headers = {name: value, **shared.meta}, shared.headers
@@ -168,14 +172,14 @@ def _decode_request(text: bytes, body: int, timeout_ms: int, metas: int, count: 
     else:
         method, target, *fields = _split(text) if len(begin) > 1 else (b"", b"")
         meta, headers = _read_pairs(fields, metas, count)
-        shared = _remember(begin[4], meta, headers, known) if len(begin) == 5 and metas > 1 else None
+        shared = _remember(rest, meta, headers, known) if known is not None and rest else None
     if not method or not target:
         raise refuse("a request without method or target")
     return RequestHead(method, target, headers, body, timeout_ms, meta, shared)
 
 
 def _remember(text: bytes, meta: dict[bytes, bytes], headers: Pairs, known: Known) -> SharedFields | None:
-    if len(text) > _LONGEST_KNOWN:
+    if len(text) > _LONGEST_KNOWN or 2 * (len(meta) + len(headers)) > _MOST_FIELDS_KNOWN:
         return None
     if len(known) >= _MOST_KNOWN:
         known.clear()

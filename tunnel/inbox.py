@@ -48,11 +48,12 @@ class Inbox:
 
     __slots__ = ("_known", "_max_backlog", "_outbox", "_session", "_streams")
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: "Session", known: Known | None) -> None:
+        """`known`: where the fields of requests are kept that come again; None: they do not."""
         self._session = session
         self._streams = session.registry
         self._outbox = session.outbox
-        self._known: Known = {}
+        self._known = known
         self._max_backlog = _BACKLOG_PER_STREAM * session.max_streams + _BACKLOG_SPARE
 
     def receive(self, message: bytes) -> None:
@@ -85,7 +86,8 @@ class Inbox:
 
     def forget(self) -> None:
         """Forget the fields of requests that came: they hold secrets, and are kept for seconds only."""
-        self._known.clear()
+        if self._known:
+            self._known.clear()
 
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if (self._session.peer is None) != (kind == _HELLO):

@@ -262,6 +262,7 @@ class Link:
         now, before = self._clock(), self._last_look
         self._last_look = now
         self._look_later(loop)
+        self._session.forget_fields()
         if now - before > 2 * self._timings.tick:
             return  # our own loop stood still: the peer's bytes may be waiting for us to read them
         reason = self._fault(now)

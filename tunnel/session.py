@@ -82,7 +82,8 @@ class Session:
         self.pings = RoundTrip()
         self.bulk = 0  # open streams whose peer has got more credit than a first window
         self.registry = OpenStreams(role.value)
-        self._inbox = Inbox(self)
+        # Requests come again at the agent. What agents send differs, and their memory at the gateway is not theirs.
+        self._inbox = Inbox(self, {} if role is Role.AGENT else None)
         self.outbox.control(encode_hello(Hello(VERSIONS, PLAIN_WINDOW, max_streams, software)))
 
     def __repr__(self) -> str:
@@ -163,9 +164,12 @@ class Session:
 
     def ping(self) -> None:
         """Ask for a sign of life, and measure the round trip."""
-        self._inbox.forget()
         payload = self.pings.start(self.clock())
         self.outbox.control(frame(FrameType.PING, payload))
+
+    def forget_fields(self) -> None:
+        """Forget what requests had in common: it holds secrets. Call it every second or so."""
+        self._inbox.forget()
 
     def go_away(self, code: ErrorCode = ErrorCode.DRAINING, retry_after_ms: int = 0, detail: str = "") -> None:
         """Accept and open no more streams; those that are open go on."""

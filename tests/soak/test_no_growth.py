@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from bench import answers
-from bench.nginx import website
-from bench.place import tool
 from tests.support.metrics_page import samples
 from tests.support.sluggish import LOGIN
 from tests.support.stack import Stack, page
@@ -26,17 +24,6 @@ wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = '{"fields": {"summary": "' .. string.rep("x", 2000) .. '"}}'
 """
-
-
-@pytest.fixture
-def upstream(tmp_path):
-    missing = [name for name in ("wrk", "nginx") if tool(name) is None]
-    if missing:
-        pytest.skip(f"needs {' and '.join(missing)}")
-    (tmp_path / "web").mkdir()
-    web = website(tmp_path / "web")
-    yield web.ports[0]
-    web.program.stop()
 
 
 def _answered(stack):

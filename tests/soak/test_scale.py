@@ -15,8 +15,6 @@ import pytest
 
 from bench import answers
 from bench.measure import Request, load
-from bench.nginx import website
-from bench.place import tool
 from bench.processes import cpu_seconds, rss_mib
 from tests.support.callers import Caller, bearer
 from tests.support.crowd import Crowd
@@ -61,17 +59,6 @@ def test_an_idle_link_weighs_64_kib_and_costs_little(tmp_path, tell):
     tell(f"{AGENTS} idle links of as many agents: {weight:.1f} KiB each, {share:.1%} of a core")
     assert weight <= KIB_PER_LINK
     assert share <= IDLE_SHARE
-
-
-@pytest.fixture
-def upstream(tmp_path):
-    missing = [name for name in ("wrk", "nginx") if tool(name) is None]
-    if missing:
-        pytest.skip(f"needs {' and '.join(missing)}")
-    (tmp_path / "web").mkdir()
-    web = website(tmp_path / "web")
-    yield web.ports[0]
-    web.program.stop()
 
 
 def _serve(stack, port, token_file):

@@ -154,3 +154,5 @@ def test_what_is_known_is_bounded():
         decode_head(encoded(shared(headers=[(b"A", b"%d" % number)])), known)
         assert len(known) <= 64
     assert decode_head(encoded(shared(headers=[(b"A", b"x" * 5000)])), known)[0].shared is None
+    crumbs = [(b"", b"")] * 100  # few bytes, and a hundred times as many when they are read
+    assert decode_head(encoded(shared(headers=crumbs)), known)[0].shared is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.tunnel_pair import Pair
+from tests.support.tunnel_pair import Pair, Recorder
 from tunnel.budget import Budget
 from tunnel.errors import ErrorCode, Progress, RemoteProtocolError
 from tunnel.frames import (
@@ -16,7 +16,7 @@ from tunnel.frames import (
     encode_window_update,
     frame,
 )
-from tunnel.heads import NO_BODY, STREAMED, RequestHead, ResponseHead, encode_request, encode_response
+from tunnel.heads import NO_BODY, STREAMED, RequestHead, ResponseHead, encode_request, encode_response, share_fields
 from tunnel.session import Role, Session
 
 GET = RequestHead(b"GET", b"/", [])
@@ -193,3 +193,15 @@ def test_a_reset_carries_what_its_sender_knows():
     pair.accepted[0].stream.reset(ErrorCode.JIRA_TIMEOUT, Progress.SENT, "30 s")
     pair.settle()
     assert receiver.calls == [("reset", ErrorCode.JIRA_TIMEOUT, Progress.SENT, "30 s")]
+
+
+def test_a_gateway_keeps_nothing_of_what_agents_send():
+    common = share_fields({b"kind": b"event"}, [(b"A", b"b")])
+    for receiving, sending in (("gateway", "agent"), ("agent", "gateway")):
+        pair, heads = Pair(), []
+        getattr(pair, receiving).accept = lambda stream, head, heads=heads: heads.append(head) or Recorder(stream)
+        for number in (b"1", b"2"):
+            head = RequestHead(b"GET", b"/", common.headers, meta={b"id": number, **common.meta}, shared=common)
+            getattr(pair, sending).open_stream(head, Recorder(consumes=False))
+            pair.settle()
+        assert [head.shared is None for head in heads] == [receiving == "gateway"] * 2

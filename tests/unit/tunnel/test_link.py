@@ -3,12 +3,14 @@
 import socket
 from types import SimpleNamespace
 
-from tests.support.tunnel_pair import Pair
+from tests.support.tunnel_pair import Pair, Recorder
 from tunnel.frames import KIB
-from tunnel.heads import STREAMED, RequestHead
+from tunnel.heads import STREAMED, RequestHead, share_fields
 from tunnel.link import BULK_PAUSE, Link, restart_bbr
 
 PUT = RequestHead(b"PUT", b"/", [], STREAMED)
+COMMON = share_fields({b"caller": b"ci"}, [(b"Authorization", b"Basic c2VjcmV0")])
+GET = RequestHead(b"GET", b"/", COMMON.headers, meta={b"id": b"1", **COMMON.meta}, shared=COMMON)
 
 
 class Socket:
@@ -59,3 +61,21 @@ def test_bbr_begins_anew_with_the_first_transfer_after_a_pause():
     pair.now += BULK_PAUSE + 1
     assert send(32 * KIB) == 1
     assert send(256 * KIB) == 2
+
+
+def test_what_came_with_requests_is_forgotten_at_every_look_however_quiet_the_link():
+    pair, heads = Pair(), []
+
+    def accept(stream, head):
+        heads.append(head)
+        return Recorder(stream)
+
+    loop = SimpleNamespace(call_later=lambda *_: None)
+    link = Link(SimpleNamespace(transport=None), pair.agent, accept)
+    for _ in range(2):
+        pair.open(GET)
+        pair.open(GET)
+        link._look(loop)
+    first, again, later, _ = (head.shared for head in heads)
+    assert again is first
+    assert later is not first
