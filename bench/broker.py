@@ -17,7 +17,8 @@ from urllib.request import urlopen
 
 from bench.certificates import Certificates, write_certificates
 from bench.place import LOOPBACK
-from tests.support.stack import Program, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Program, wait_until
 
 PACKAGE = "snyk-broker"
 INSTALL_SECONDS = 240.0

@@ -13,7 +13,8 @@ from bench import answers
 from bench.certificates import Certificates, write_certificates
 from bench.place import LOOPBACK, Place, need
 from bench.processes import descendants, listens
-from tests.support.stack import Program, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Program, wait_until
 
 KEPT = 128  # connections that stay open between two of them
 _NAME = "exit.bench"

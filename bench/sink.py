@@ -9,7 +9,8 @@ import uvloop
 
 from bench.place import LOOPBACK, Place
 from bench.processes import listens
-from tests.support.stack import Program, Stack, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Program, Stack, wait_until
 
 
 class Sink(asyncio.Protocol):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench.place import LOOPBACK, Place, need
 from bench.processes import descendants, listens
-from tests.support.stack import Program, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Program, wait_until
 
 
 class SshTunnel:

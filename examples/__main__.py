@@ -17,7 +17,8 @@ from typing import Any
 
 from tests.support.demo_account import Account, StepFailed
 from tests.support.fake_jira import JiraProcess
-from tests.support.stack import Agent, Program, Stack, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Agent, Program, Stack, wait_until
 
 EVENTS = "jira:issue_created,jira:issue_updated,jira:issue_deleted,comment_created"
 ADMINISTRATOR = {"JIRA_AGENT_JIRA_USERNAME": "admin", "JIRA_AGENT_JIRA_PASSWORD": "password-of-admin"}

@@ -8,7 +8,8 @@ from bench import answers
 from bench.place import Place, need
 from bench.processes import listens
 from bench.sink import sink
-from tests.support.stack import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import wait_until
 
 BULK_BYTES = 64 * 1024 * 1024
 ENDLESS_BYTES = 3 * 1024 * 1024 * 1024  # longer than any load runs

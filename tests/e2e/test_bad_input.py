@@ -14,7 +14,8 @@ import pytest
 from tests.e2e.conftest import SERVICE
 from tests.support.callers import Caller, all_at_once, ask, basic, bearer, say
 from tests.support.fake_jira import CloseBeforeAnswer, Hang, JiraProcess, RawAnswer, make_certificate
-from tests.support.stack import Stack, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Stack, wait_until
 
 pytestmark = pytest.mark.slow
 

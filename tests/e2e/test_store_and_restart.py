@@ -16,7 +16,8 @@ import pytest
 from tests.e2e.conftest import SERVICE
 from tests.support.callers import ask, basic, bearer
 from tests.support.fake_jira import JiraProcess
-from tests.support.stack import PROJECT, Stack, free_port, page, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import PROJECT, Stack, page, wait_until
 
 pytestmark = pytest.mark.slow
 

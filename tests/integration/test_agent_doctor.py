@@ -16,6 +16,7 @@ from tests.support.fake_jira import FakeJira, make_certificate, server_context
 from tests.support.in_process import running_gateway
 from tests.support.interceptor import Interceptor
 from tests.support.mini_gateway import MiniGateway, agent_settings
+from tests.support.ports import free_port
 from tunnel.probing import BALLAST_BYTES
 
 RIGHT = {"jira_username": "svc.bridge", "jira_password": "password-of-svc.bridge"}
@@ -163,12 +164,6 @@ async def test_a_jira_that_starts_or_is_not_there_is_told(tmp_path, gateway, jir
     assert (found["jira-address"].result, found["jira"].result) == ("fail", "skip")
     found = await examined(agent_settings(tmp_path, gateway, jira_url=None), quick=True)
     assert found["jira-address"].detail == "JIRA_AGENT_JIRA_URL is not set"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("with_tls", [False, True])

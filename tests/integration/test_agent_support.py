@@ -12,7 +12,7 @@ from agent.switch_state import Mode
 from certs.files import write_private
 from runtime.exits import run_command
 from tests.support.evidence import Evidence
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 from tunnel.heads import RequestHead
 
 SECRETS = {

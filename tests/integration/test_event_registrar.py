@@ -13,7 +13,7 @@ from gateway.triggers import trigger_place
 from tests.support.event_world import PUBLIC_URL, event_world, until
 from tests.support.fake_jira import CloseBeforeAnswer, CutMidBody, FakeJira, Status
 from tests.support.in_process import running_gateway
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 PROFILES = ["7.13", "8.20", "9.12", "10.3", "cloud"]
 LAN_URL = "http://127.0.0.1:7070"

@@ -18,7 +18,7 @@ from tests.support.fake_jira import (
     server_context,
 )
 from tests.support.in_process import running_gateway
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ECHO = "/rest/api/2/test/echo"

@@ -10,7 +10,7 @@ from http1.sweep import Sweeper
 from runtime.address import Address
 from runtime.admin import Pages, serve_admin
 from runtime.configuration import ConfigurationError
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 
 class Program:

@@ -6,7 +6,7 @@ import pytest
 from runtime.address import Address
 from runtime.exits import UNAVAILABLE, CommandFailed
 from runtime.healthcheck import ask_health
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.fake_jira import make_certificate
-from tests.support.stack import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import wait_until
 
 USER, PASSWORD = "svc.bridge", "p@ss:w%rd/1"
 AUTHENTICATOR = Path("/usr/lib/squid/basic_ncsa_auth")

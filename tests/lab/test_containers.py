@@ -20,7 +20,8 @@ from tests.lab.machine import root_file_system
 from tests.lab.namespaces import LabUnavailable
 from tests.support.callers import ask, bearer
 from tests.support.fake_jira import JiraProcess
-from tests.support.stack import PROJECT, free_port, page, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import PROJECT, page, wait_until
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.fake_jira import JiraProcess
-from tests.support.stack import Agent, Stack, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.stack import Agent, Stack, wait_until
 from tests.support.subscriber import Received, Subscriber
 
 ADMINISTRATOR = {"JIRA_AGENT_JIRA_USERNAME": "admin", "JIRA_AGENT_JIRA_PASSWORD": "password-of-admin"}

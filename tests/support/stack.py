@@ -12,7 +12,6 @@ No secret is ever put on a command line: codes go through standard input, passwo
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,28 +19,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from random import Random
 from typing import Any, Self
+
+from tests.support.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 45.0
 STOP_SECONDS = 15.0
-_PORTS = range(20_000, 30_000)  # below the system's ephemeral range, so that no client socket takes one meanwhile
-_random = Random(os.getpid())
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    for _ in range(200):
-        port = _random.choice(_PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port between 20000 and 30000")
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
