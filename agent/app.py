@@ -200,7 +200,7 @@ class Agent:
         identity = self._checked_identity()
         webhooks = Webhooks(settings, self._sweeper)
         await webhooks.start()
-        pool = ClientPool(make_origin(settings, jira), self._sweeper)
+        pool = ClientPool(make_origin(settings, jira), self._sweeper, memory=self._budget)
         side = JiraSide(pool, self._protection, self._sweeper, self._tally, monotonic, report, self._audit)
         carrier = Carrier(load_screening(settings, jira), side, self.switch)
         self._audit.note("policy", **about_policy(carrier.screening.policy))

@@ -27,7 +27,6 @@ from jira_api.webhook_registration import MAX_REGISTRATION_BYTES
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
 from tunnel.heads import RequestHead as StreamRequest
 from tunnel.heads import ResponseHead as StreamAnswer
-from tunnel.session import HIGH_WATER
 from tunnel.streams import Stream
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -356,7 +355,7 @@ class Answer:
         self.sent += len(data)
         if self._is_paused:
             return
-        if self._stream.queued_bytes > HIGH_WATER:
+        if self._stream.is_choked:
             self._is_paused = self._carriage.pause()
         else:
             self._carriage.touch()

@@ -28,7 +28,12 @@ _LINKS: Final = (
     gauge(
         "jira_agent_credit_granted_bytes",
         "Bytes that peers may have us hold.",
-        look="it stays near `jira_agent_memory_budget_bytes`",
+        look="with those that wait it stays near `jira_agent_memory_budget_bytes`",
+    ),
+    gauge(
+        "jira_agent_waiting_bytes",
+        "Bytes of Jira's answers that wait to be sent.",
+        look="it stays high: callers, or the line, are slow",
     ),
     gauge("jira_agent_memory_budget_bytes", "`JIRA_AGENT_MEMORY_BUDGET_BYTES`."),
     counter("jira_agent_link_received_bytes_total", "Bytes of messages from gateways."),

@@ -47,6 +47,7 @@ class AgentMetrics:
         free = shutil.disk_usage(self.state_dir).free
         put_program(sheet, PREFIX, self.lag, is_ready=board.ready() is None, free_bytes=free)
         sheet.put("jira_agent_credit_granted_bytes", budget.granted)
+        sheet.put("jira_agent_waiting_bytes", budget.waiting)
         sheet.put("jira_agent_memory_budget_bytes", budget.total_bytes)
         sheet.put("jira_agent_policy_reload_ok", board.reload_problem is None)
         switch = board.switch

@@ -117,7 +117,7 @@ class AgentSettings(ProgramSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
     log_format: Literal["auto", "json", "console"] = Field(default="auto", description="JSON unless a terminal")
     drain_seconds: float = Field(default=25.0, ge=0, le=3600, description="time for open streams at shutdown")
-    memory_budget_bytes: int = Field(default=48 << 20, ge=1 << 20, description="bytes of credit granted to peers")
+    memory_budget_bytes: int = Field(default=48 << 20, ge=1 << 20, description="bodies in flight, whole process")
 
     @model_validator(mode="after")
     def _one_kind_of_credentials(self) -> Self:

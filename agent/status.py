@@ -134,7 +134,11 @@ class StatusBoard:
                 "maximum": self._protection.concurrency.maximum,
                 "outcomes": dict(self._tally.outcomes),
             },
-            "credit_bytes": {"granted": self._budget.granted, "budget": self._budget.total_bytes},
+            "memory_bytes": {
+                "granted": self._budget.granted,
+                "waiting": self._budget.waiting,
+                "budget": self._budget.total_bytes,
+            },
         }
         if self.switch is not None:
             page["switch"] = self.switch.page()

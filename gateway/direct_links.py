@@ -24,6 +24,7 @@ from http1.sweep import Sweeper
 from jira_api.protection.protection import DEFAULT_MAXIMUM, Protection
 from jira_api.server_info import ServerInfo
 from runtime.configuration import ConfigurationError
+from tunnel.budget import Budget
 
 log = structlog.get_logger()
 
@@ -52,9 +53,10 @@ class DirectLink:
 class DirectConnections:
     """Connection name -> its link in force. The only owner of that map, and of the pools' tasks."""
 
-    def __init__(self, origins: Origins, sweeper: Sweeper, user_agent: str) -> None:
+    def __init__(self, origins: Origins, sweeper: Sweeper, budget: Budget, user_agent: str) -> None:
         self._origins = origins
         self._sweeper = sweeper
+        self._budget = budget
         self._user_agent = user_agent.encode("ascii")
         self._links: dict[str, DirectLink] = {}
         self._retiring: set[DirectLink] = set()
@@ -124,7 +126,8 @@ class DirectConnections:
             log.error("connection_unusable", connection=entry.name, reason=str(error))  # noqa: TRY400 - the reason says it all
             return None
         protection = Protection(DEFAULT_MAXIMUM, monotonic)
-        outlet = Outlet(ClientPool(jira.origin, self._sweeper), protection, self._sweeper, monotonic)
+        pool = ClientPool(jira.origin, self._sweeper, memory=self._budget)
+        outlet = Outlet(pool, protection, self._sweeper, monotonic, self._budget)
         carrier = DirectCarrier(outlet, jira.context_path, entry.credentials, self._user_agent)
         settings = {b"jira-url": (entry.base_url or "").encode("ascii"), b"context-path": jira.context_path}
         link = DirectLink(entry, carrier, settings)

@@ -33,9 +33,9 @@ from jira_api.protection.accounts import Account
 from jira_api.protection.protection import QUEUE_SECONDS, Admission, Protection
 from jira_api.protection.rate_limits import with_retry_after
 from jira_api.protection.refusals import Cause, Refusal
+from tunnel.budget import Budget
 from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import NO_BODY, Pairs, ResponseHead
-from tunnel.outbox import HIGH_WATER, LOW_WATER
 from tunnel.streams import StreamReceiver
 
 _CODES: Final = {
@@ -61,6 +61,7 @@ class Outlet:
     protection: Protection
     sweeper: Sweeper
     clock: Callable[[], float]
+    budget: Budget
     ended: Callable[[], None] = lambda: None
 
 
@@ -172,10 +173,14 @@ class DirectStream:
     # What the relay asks of a stream
 
     @property
+    def is_choked(self) -> bool:
+        """Whether the request's body is not taken now."""
+        return bool(self._held) if self._call is None else not self._call.writable
+
+    @property
     def queued_bytes(self) -> int:
-        """0 while the request's body is taken, more than HIGH_WATER while it is not."""
-        is_taking = not self._held if self._call is None else self._call.writable
-        return 0 if is_taking else HIGH_WATER + 1
+        """More than 0 while the request's body is not taken: who knows of how many bytes, is the kernel."""
+        return int(self.is_choked)
 
     @property
     def progress(self) -> Progress:
@@ -204,8 +209,10 @@ class DirectStream:
 
     def consume(self, size: int) -> None:
         """Return credit: the caller has taken `size` bytes of the answer."""
-        self._owed -= size
-        if self._is_paused and self._owed <= LOW_WATER and self._call is not None:
+        if self.is_closed:
+            return
+        self._owe(-size)
+        if self._is_paused and self._owed * 2 <= self._outlet.budget.high_water and self._call is not None:
             self._is_paused = False
             self._call.resume()
 
@@ -238,9 +245,9 @@ class DirectStream:
         """Pass bytes of the answer on; stop reading when too many of them are not taken."""
         if self.is_closed:
             return
-        self._owed += len(data)
+        self._owe(len(data))
         self._receiver.on_data(data)
-        if self._owed > HIGH_WATER and not self._is_paused and self._call is not None:
+        if self._owed > self._outlet.budget.high_water and not self._is_paused and self._call is not None:
             self._is_paused = True
             self._call.pause()
 
@@ -268,6 +275,10 @@ class DirectStream:
         call = self._call
         return call is not None and not self._has_begun and (self._has_ended_body or not call.writable)
 
+    def _owe(self, size: int) -> None:
+        self._owed += size
+        self._outlet.budget.waiting += size
+
     def _start(self) -> None:
         self._outlet.sweeper.discard(self)
         self._sent_at = self._outlet.clock()
@@ -283,6 +294,8 @@ class DirectStream:
         if self.is_closed:
             return False
         self.is_closed = True
+        self._outlet.budget.waiting -= self._owed
+        self._owed = 0
         self._outlet.sweeper.discard(self)
         self._held = []
         if self._has_place:

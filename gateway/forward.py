@@ -38,7 +38,6 @@ from jira_api.gzip_bodies import BodyUnreadable
 from jira_api.headers import response_headers
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress, StreamRefused
 from tunnel.heads import NO_BODY, Pairs, RequestHead, ResponseHead, share_fields
-from tunnel.outbox import HIGH_WATER, LOW_WATER
 
 # The agent watches the same deadline, nearer to Jira; ours only catches what never comes back.
 GRACE_SECONDS: Final = 0.25
@@ -126,7 +125,7 @@ class Forward:
         self._kept.add(data)
         self._touch()
         stream.send_data(data)
-        if stream.queued_bytes > HIGH_WATER:
+        if stream.is_choked:
             self.exchange.pause_body()
 
     def on_body_end(self, trailers: Pairs) -> None:
@@ -153,7 +152,7 @@ class Forward:
             owed, self._owed = self._owed, 0
             self._touch()
             stream.consume(owed)
-        if stream.queued_bytes <= LOW_WATER:
+        if not stream.is_choked:
             self.exchange.resume_body()
 
     # The agent's side (tunnel.streams.StreamReceiver)

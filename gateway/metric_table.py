@@ -100,7 +100,12 @@ _REQUESTS: Final = (
     gauge(
         "jira_gateway_window_bytes",
         "Bytes granted to agents in windows.",
-        look="it stays near `jira_gateway_memory_budget_bytes`",
+        look="with those that wait it stays near `jira_gateway_memory_budget_bytes`",
+    ),
+    gauge(
+        "jira_gateway_waiting_bytes",
+        "Bytes of uploads that wait to be sent to agents, and of answers that callers have not taken.",
+        look="it stays high: Jira, or callers, are slow",
     ),
     gauge("jira_gateway_memory_budget_bytes", "`JIRA_GATEWAY_MEMORY_BUDGET_BYTES`."),
     gauge("jira_gateway_kept_body_bytes", "Request bodies kept in case they must go again."),

@@ -97,6 +97,7 @@ class GatewayMetrics:
         sheet.put("jira_gateway_caller_sockets", len(sockets.open))
         sheet.put("jira_gateway_caller_sockets_refused_total", sockets.refused)
         sheet.put("jira_gateway_window_bytes", budget.granted)
+        sheet.put("jira_gateway_waiting_bytes", budget.waiting)
         sheet.put("jira_gateway_memory_budget_bytes", budget.total_bytes)
         if self.room is not None:
             sheet.put("jira_gateway_kept_body_bytes", self.room.used)

@@ -52,6 +52,10 @@ class RelayStream(Protocol):
         """Bytes of the request that were sent and are not taken yet."""
 
     @property
+    def is_choked(self) -> bool:
+        """So many that no more are to be sent; `on_writable` follows."""
+
+    @property
     def progress(self) -> Progress:
         """How far the request got."""
 

@@ -12,7 +12,7 @@ from http1.errors import ClientFailure, FailureKind, Progress
 from http1.messages import NO_BODY, STREAMED
 from http1.origin import ResponseReceiver
 
-HELD_BYTES: Final = 128 * 1024  # what is kept for a socket that is not there yet before `writable` turns False
+HELD_BYTES: Final = 16 * 1024  # what is kept for a socket that is not there yet before `writable` turns False
 
 
 class CallSocket(Protocol):

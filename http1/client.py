@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from http1.call import Call
 from http1.encoding import encode_request
 from http1.errors import FailureKind
+from http1.memory import Memory, Unbounded
 from http1.messages import RequestHead
 from http1.origin import ClientLimits, DialAddress, Origin, ResponseReceiver
 from http1.sweep import NEVER, Sweeper
@@ -24,8 +25,12 @@ _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 class ClientPool:
     """The sockets towards one origin. `run` opens new ones; what is started before it begins waits for it."""
 
-    def __init__(self, origin: Origin, sweeper: Sweeper, limits: ClientLimits | None = None) -> None:
+    def __init__(
+        self, origin: Origin, sweeper: Sweeper, limits: ClientLimits | None = None, memory: Memory | None = None
+    ) -> None:
+        """`memory`: None where nothing large is carried."""
         self.origin = origin
+        self._memory: Memory = memory if memory is not None else Unbounded()
         self.deadline = NEVER
         self._limits = limits if limits is not None else ClientLimits()
         self._sweeper = sweeper
@@ -157,7 +162,7 @@ class ClientPool:
     async def _dial(self, host: str, local_address: str | None) -> UpstreamSocket:
         origin = self.origin
         _, upstream = await asyncio.get_running_loop().create_connection(
-            lambda: UpstreamSocket(self),
+            lambda: UpstreamSocket(self, self._memory),
             host,
             origin.port,
             ssl=origin.tls,

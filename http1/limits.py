@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from http1.known_fields import KnownFields
+from http1.memory import Memory, Unbounded
 from http1.request_parser import RequestLimits
 
 
@@ -45,7 +46,9 @@ class OpenSocket(Protocol):
 class OpenSockets:
     """The sockets of one listener: how many there are, how many were turned away, and how they all end."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory | None = None) -> None:
+        """`memory`: None where nothing large is carried."""
+        self.memory: Memory = memory if memory is not None else Unbounded()
         self.open: dict[OpenSocket, None] = {}  # the oldest first
         self.refused = 0
         self.draining = False

@@ -6,11 +6,6 @@ answer do not half-close, a closed socket looks exactly the same, and Jira's tim
 """
 
 import asyncio
-import fcntl
-import socket
-import struct
-import sys
-import termios
 from enum import Enum, auto
 from typing import Final, cast
 
@@ -18,17 +13,18 @@ from http1.encoding import CONTINUE, encode_response
 from http1.errors import Rejection, RequestRejected
 from http1.exchange import Application, Exchange, ExchangeReceiver
 from http1.limits import Limits, OpenSockets
+from http1.memory import BoundedReads
 from http1.messages import NO_BODY, STREAMED, Headers, RequestHead
 from http1.outbox import Outbox
 from http1.request_parser import RequestParser
 from http1.sweep import NEVER, Sweeper
+from http1.untaken import Untaken
 
 __all__ = ["Application", "Exchange", "ExchangeReceiver", "Limits", "OpenSockets", "ServerProtocol"]
 
-WRITE_BUFFER: Final = 256 * 1024
+FULL_AT: Final = 1  # byte that the kernel does not take: what waits here is to be somebody's in the account of memory
 MAX_PIPELINED: Final = 64 * 1024
 REQUESTS_PER_TURN: Final = 16  # then other sockets get the loop, however many requests one caller sent at once
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Phase(Enum):
@@ -39,11 +35,12 @@ class Phase(Enum):
     CLOSING = auto()  # the write buffer is flushed, then the socket closes
 
 
-class ServerProtocol(asyncio.Protocol):
+class ServerProtocol(BoundedReads):
     """One caller's socket. Pass the listener's `sockets` to share a cap, a count and a drain."""
 
     _transport: asyncio.Transport
     _outbox: Outbox
+    _untaken: Untaken
 
     def __init__(
         self, application: Application, limits: Limits, sweeper: Sweeper, sockets: OpenSockets | None = None
@@ -54,6 +51,7 @@ class ServerProtocol(asyncio.Protocol):
         self._sweeper = sweeper
         self._sockets = sockets if sockets is not None else OpenSockets()
         self._loop = asyncio.get_running_loop()
+        super().__init__(self._loop, self._sockets.memory)
         self._parser = RequestParser(self, limits.request, self._sockets.known)
         self.peer = ""  # set before connection_made where the socket's own peer only speaks for somebody
         self._phase = Phase.SERVING
@@ -64,7 +62,6 @@ class ServerProtocol(asyncio.Protocol):
         self._parsing = False  # the parser is on the stack: the next request waits until it returns
         self._will_go_on = False  # pipelined requests wait for the next turn of the loop
         self._writable = True
-        self._stalled_at = 0  # bytes that the caller had not taken when the stall was last judged
         self._body_paused = False
         self._reading = True
         self._lingered_bytes = 0
@@ -76,13 +73,14 @@ class ServerProtocol(asyncio.Protocol):
         """Take the socket, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         self._outbox = Outbox(self._loop, self._transport)
+        self._untaken = Untaken(self._transport, self._sockets.memory)
         peer = transport.get_extra_info("peername")
         self.peer = self.peer or (str(peer[0]) if isinstance(peer, tuple) else "")
         if not self._sockets.admit(self, self._limits):
             self._phase = Phase.CLOSING
             self._transport.abort()
             return
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._transport.set_write_buffer_limits(high=FULL_AT)
         self._sweeper.add(self)
         self._sweeper.add(self._sockets.known)
         self.deadline = self._sweeper.now + self._limits.header_seconds
@@ -93,6 +91,7 @@ class ServerProtocol(asyncio.Protocol):
         self._sockets.open.pop(self, None)
         self._sweeper.discard(self)
         self._outbox.clear()
+        self._untaken.forget()
         self._hang_up()
 
     def eof_received(self) -> bool:
@@ -121,6 +120,7 @@ class ServerProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The caller's socket has room again."""
         self._writable = True
+        self._untaken.forget()
         self._arm()
         if self._exchange is not None:
             self._exchange.writable = True
@@ -185,6 +185,8 @@ class ServerProtocol(asyncio.Protocol):
         """Go on: next request, rest of this one, or the end."""
         self._receiver = None
         self._outbox.flush()
+        if not self._writable:
+            self._untaken.note()
         self._body_paused = False
         if self._request_complete:
             if not self._parsing:
@@ -305,7 +307,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         limits = self._limits
         if not self._writable:
-            self._stalled_at = self._untaken()
+            self._untaken.judge()
             self.deadline = self._sweeper.now + limits.write_stall_seconds
         elif self._exchange is None:
             seconds = limits.header_seconds if self._parser.has_begun else limits.keep_alive_seconds
@@ -371,7 +373,8 @@ class ServerProtocol(asyncio.Protocol):
             return
         self._phase = Phase.CLOSING
         self._outbox.flush()
-        self._stalled_at = self._untaken()
+        self._untaken.note()
+        self._untaken.judge()
         self.deadline = self._sweeper.now + self._limits.write_stall_seconds
         self._transport.close()
 
@@ -379,22 +382,10 @@ class ServerProtocol(asyncio.Protocol):
         """Close by a reset: for the peer, nothing that came before can look like an orderly end."""
         self._phase = Phase.CLOSING
         self._outbox.clear()
-        handle = self._transport.get_extra_info("socket")
-        if handle is not None:
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._untaken.discard()
         self._transport.abort()
 
     def _judge_stall(self, now: float) -> None:
-        left = self._untaken()
-        if left >= self._stalled_at:
+        if self._untaken.judge():
             self._reset()
-        self._stalled_at = left
         self.deadline = now + self._limits.write_stall_seconds
-
-    def _untaken(self) -> int:
-        """Bytes that the caller has not taken, the kernel's included: those alone can keep a slow caller busy."""
-        handle = self._transport.get_extra_info("socket")
-        if handle is None or handle.fileno() < 0:
-            return 0
-        in_kernel = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, bytes(4))
-        return self._transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)

@@ -17,7 +17,7 @@ class UnixPool(ClientPool):
     async def _open_socket(self) -> UpstreamSocket:
         async with asyncio.timeout(self._limits.connect_seconds):
             _, upstream = await asyncio.get_running_loop().create_unix_connection(
-                lambda: UpstreamSocket(self), self.origin.host
+                lambda: UpstreamSocket(self, self._memory), self.origin.host
             )
         self._open.add(upstream)
         return upstream

@@ -8,6 +8,7 @@ import select
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from http1.errors import FailureKind, MalformedMessage, Progress
+from http1.memory import BoundedReads, Memory
 from http1.outbox import Outbox
 from http1.response_parser import ResponseParser
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from http1.call import Call
     from http1.messages import Headers, ResponseHead
 
-WRITE_BUFFER: Final = 256 * 1024
+FULL_AT: Final = 1  # byte that the kernel does not take: credit is for what has left
 
 
 class SocketOwner(Protocol):
@@ -28,13 +29,14 @@ class SocketOwner(Protocol):
         """The socket is closed or about to."""
 
 
-class UpstreamSocket(asyncio.Protocol):
+class UpstreamSocket(BoundedReads):
     """The protocol of one socket."""
 
     _transport: asyncio.Transport
     _outbox: Outbox
 
-    def __init__(self, owner: SocketOwner) -> None:
+    def __init__(self, owner: SocketOwner, memory: Memory) -> None:
+        super().__init__(asyncio.get_running_loop(), memory)
         self.idle_since = 0.0  # loop time
         self._owner = owner
         self._call: Call | None = None
@@ -106,7 +108,7 @@ class UpstreamSocket(asyncio.Protocol):
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._outbox = Outbox(asyncio.get_running_loop(), self._transport)
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._transport.set_write_buffer_limits(high=FULL_AT)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
 
     def data_received(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from tunnel.budget import NARROW_WINDOW, Budget
 from tunnel.frames import (
     DATA,
     END_STREAM,
@@ -19,8 +20,7 @@ from tunnel.frames import (
 )
 from tunnel.streams import DONE, Stream
 
-HIGH_WATER: Final = 128 * KIB  # queued_bytes above this: stop writing
-LOW_WATER: Final = 64 * KIB  # and below this: on_writable
+NEVER_CHOKED: Final = NARROW_WINDOW  # bytes that may always wait of one stream
 BULK_AFTER: Final = 64 * KIB  # a stream that has sent this much is bulk
 SHARED_CHUNK: Final = 16 * KIB  # largest DATA while several streams wait
 LONE_CHUNK: Final = MAX_PAYLOAD
@@ -30,8 +30,11 @@ MAX_QUEUED_HEADS: Final = 4 * KIB * KIB
 class Outbox:
     """The four lanes. `on_output` is called when there is something to say after there was nothing."""
 
-    def __init__(self, on_sent: Callable[[Stream], None], on_eased: Callable[[Stream], None]) -> None:
-        """`on_sent`: the end of a stream's half has left. `on_eased`: a stream may be written again."""
+    def __init__(self, budget: Budget, on_sent: Callable[[Stream], None], on_eased: Callable[[Stream], None]) -> None:
+        """`budget`: counts what waits, and says how much of a stream may.
+
+        `on_sent`: the end of a stream's half has left. `on_eased`: a stream may be written again.
+        """
         self.on_output: Callable[[], None] = _nobody
         self.on_bulk: Callable[[], None] = _nobody  # a stream has become bulk
         self.clock: Callable[[], float] = _no_clock
@@ -39,13 +42,14 @@ class Outbox:
         self.head_bytes = 0
         self._data_limit = MAX_MESSAGE  # of DATA in one message; one frame of bulk may exceed it
         self._lone_chunk = LONE_CHUNK
+        self._budget = budget
         self._on_sent = on_sent
         self._on_eased = on_eased
         self._control: deque[bytes] = deque()
         self._heads: deque[tuple[Stream | None, bytes]] = deque()
         self._small: deque[Stream] = deque()
         self._bulk: deque[Stream] = deque()
-        self._eased: list[Stream] = []  # fell to LOW_WATER in this message
+        self._eased: list[Stream] = []  # may be written again after this message
         self._is_announced = False
         self._blocked = 0  # streams that have bytes and no credit, and the sum of the times since when
         self._blocked_since = 0.0
@@ -97,7 +101,8 @@ class Outbox:
         """Note `size` bytes more on `stream`, or its end."""
         stream.queued_bytes += size
         self.queued_bytes += size
-        if stream.queued_bytes > HIGH_WATER:
+        self._budget.waiting += size
+        if stream.queued_bytes > NEVER_CHOKED and stream.queued_bytes > self._budget.high_water:
             stream.is_choked = True
         self.offer(stream)
 
@@ -126,6 +131,7 @@ class Outbox:
         if stream.blocked_at is not None:
             self._unblock(stream, stream.blocked_at)
         self.queued_bytes -= stream.queued_bytes
+        self._budget.waiting -= stream.queued_bytes
         stream.queued_bytes = 0
         stream.chunks.clear()
 
@@ -218,7 +224,8 @@ class Outbox:
         stream.sent += size
         stream.queued_bytes -= size
         self.queued_bytes -= size
-        if stream.is_choked and stream.queued_bytes <= LOW_WATER:
+        self._budget.waiting -= size
+        if stream.is_choked and stream.queued_bytes * 2 <= self._budget.high_water:
             stream.is_choked = False
             self._eased.append(stream)
         is_last = stream.sending == DONE and not stream.chunks

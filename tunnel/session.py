@@ -30,13 +30,13 @@ from tunnel.heads import (
     encode_request,
 )
 from tunnel.inbox import Inbox
-from tunnel.outbox import HIGH_WATER, LOW_WATER, MAX_QUEUED_HEADS, Outbox
+from tunnel.outbox import MAX_QUEUED_HEADS, Outbox
 from tunnel.registry import OpenStreams
 from tunnel.roundtrip import RoundTrip
 from tunnel.streams import DONE, Stream, StreamReceiver, body_length
 from tunnel.windows import UNKNOWN_LENGTH, ReceiveWindow
 
-__all__ = ["HIGH_WATER", "LOW_WATER", "Role", "Session"]
+__all__ = ["Role", "Session"]
 
 MAX_STREAMS: Final = 4096
 STREAM_LOAD: Final = 16 * 1024  # what an open stream weighs in `load`, beside its queued bytes
@@ -69,7 +69,7 @@ class Session:
         self.budget = budget
         self.clock = clock
         self.max_streams = max_streams
-        self.outbox = Outbox(self._on_sent, self._on_eased)
+        self.outbox = Outbox(budget, self._on_sent, self._on_eased)
         self.outbox.clock = clock
         self.accept: Accept = _accept_nothing
         self.on_settings: Callable[[dict[bytes, bytes]], None] = _ignore_settings

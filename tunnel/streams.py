@@ -49,7 +49,7 @@ class StreamReceiver(Protocol):
         """The stream is gone; last call."""
 
     def on_writable(self) -> None:
-        """`queued_bytes` fell to LOW_WATER or below after it was above HIGH_WATER."""
+        """The stream is choked no more: go on writing."""
 
 
 def body_length(body: int) -> int:
@@ -105,7 +105,7 @@ class Stream:
         self.trailers = b""  # the whole TRAILERS frame
         self.head_taken = False
         self.end_taken = False
-        self.is_choked = False  # went above HIGH_WATER; on_writable is due
+        self.is_choked = False  # more of it waits than may; on_writable is due
         self.is_waiting = False  # stands in a lane of the outbox
         self.is_large = False  # we have sent enough of it to make it bulk
         self.is_bulk = False  # the peer sends more than fits a first window
@@ -153,7 +153,7 @@ class Stream:
         return self.is_head or head.status == 304
 
     def send_data(self, data: bytes, *, end: bool = False) -> None:
-        """Queue bytes of our body. Look at `queued_bytes` afterwards, and wait for on_writable above HIGH_WATER.
+        """Queue bytes of our body. Look at `is_choked` afterwards, and wait for on_writable while it is.
 
         Raises:
             LocalProtocolError: before the head, after the end, or not the length that the head promised.

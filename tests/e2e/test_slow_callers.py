@@ -1,10 +1,9 @@
 """A caller that takes a kibibyte a second: what it makes both programs hold. Ten minutes of it are in tests/soak."""
 
+from http1.memory import WIDE_READ
 from tests.support.sluggish import watch_one
-from tunnel.outbox import HIGH_WATER
+from tunnel.budget import HIGH_WATER
 from tunnel.windows import MAX_WINDOW
-
-ONE_READ = 256 * 1024  # what a socket brings at once
 
 
 def test_a_caller_that_reads_a_kibibyte_a_second_holds_one_window_at_most(tmp_path):
@@ -14,4 +13,4 @@ def test_a_caller_that_reads_a_kibibyte_a_second_holds_one_window_at_most(tmp_pa
     windows = [each.gateway_window for each in held]
     assert 0 < max(windows) <= MAX_WINDOW
     assert max(windows[3:]) <= max(windows[:3])  # once the kernel's buffers are full it grows no more
-    assert max(each.agent_waiting for each in held) <= HIGH_WATER + ONE_READ
+    assert max(each.agent_waiting for each in held) <= HIGH_WATER + WIDE_READ

@@ -5,15 +5,15 @@ import asyncio
 import pytest_asyncio
 
 from gateway.forward import Forward
+from http1.memory import WIDE_READ
 from tests.integration import test_gateway_bodies as through_an_agent
 from tests.integration.test_gateway_bodies import *  # noqa: F403 - every test of that module, in another world
 from tests.support.fake_jira import FakeJira
 from tests.support.in_process import running_gateway
 from tests.support.mini_gateway import until
-from tunnel.outbox import HIGH_WATER
+from tunnel.budget import HIGH_WATER
 
 MIB = 1 << 20
-ONE_READ = 256 * 1024
 pytestmark = through_an_agent.pytestmark
 
 
@@ -38,7 +38,7 @@ async def test_a_slow_caller_holds_back_jira_and_not_our_memory(world, caller, j
         owed = forward._stream._owed
         await asyncio.sleep(0.5)  # time for more to come, if anything read on
         assert forward._stream._owed == owed == forward._owed
-        assert HIGH_WATER < owed <= HIGH_WATER + ONE_READ
+        assert HIGH_WATER < owed <= HIGH_WATER + WIDE_READ
         assert jira.active == 1
     await jira.wait_for(lambda jira: jira.active == 0)
     await until(lambda: world.gateway.direct.streams == 0)

@@ -107,6 +107,7 @@ async def test_trailers_of_a_request_harm_nothing_and_are_no_way_past_the_list_o
     assert jira.requests[-1].trailers == []
 
 
+@pytest.mark.alone
 async def test_sixty_four_requests_of_a_second_take_a_second(caller, jira):
     """The best of three counts: another process may have had the processor, a queue would cost two seconds each time."""
     times = []

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import ssl
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import uvloop
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from http1.limits import Limits, OpenSockets
+from http1.memory import NARROW_READ, PLAIN_READ, WIDE_READ
 from http1.messages import NO_BODY, STREAMED
 from http1.request_parser import RequestLimits
 from http1.server import REQUESTS_PER_TURN, ServerProtocol
@@ -21,6 +23,8 @@ from http1.sweep import Sweeper
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 SECONDS = 10
+BIG = 16 << 20
+LEVELS = ((True, False, WIDE_READ), (False, False, PLAIN_READ), (False, True, NARROW_READ))  # of memory
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -74,11 +78,13 @@ class Receiver:
         self.exchange = exchange
         self.body = b""
         self.calls = []
+        self.sizes = []  # of the pieces of the body
         self.gone = asyncio.Event()
         self.drained = asyncio.Event()
 
     def on_body(self, data):
         self.body += data
+        self.sizes.append(len(data))
         self.calls.append("body")
 
     def on_body_end(self, trailers):
@@ -597,6 +603,44 @@ def test_a_slow_caller_pauses_the_application_and_a_stalled_one_is_cut_off(run):
             reader._transport.pause_reading()
             await receiver.gone.wait()
             assert receiver.calls[-1] == "disconnect"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("ends", ["taken", "cut off"])
+def test_what_a_caller_did_not_take_of_a_complete_answer_is_counted(run, ends):
+    async def scenario():
+        app = App(answer=None)
+        async with serving(app) as (port, sockets), dialled(port) as (reader, writer):
+            writer.write(GET)
+            await app.begun.wait()
+            exchange = app.receivers[0].exchange
+            exchange.respond(200, [], BIG)
+            exchange.write(bytes(BIG))
+            assert sockets.memory.waiting == 0  # as long as it is not over, whoever sent it counts it
+            exchange.finish()
+            [served] = sockets.open
+            assert sockets.memory.waiting == served._transport.get_write_buffer_size() > BIG // 2
+            if ends == "taken":
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(BIG)
+            else:
+                writer.transport.abort()
+            while sockets.memory.waiting:
+                await asyncio.sleep(0.01)
+
+    run(scenario())
+
+
+def test_a_read_brings_less_the_less_memory_there_is(run):
+    async def scenario():
+        app, memory = App(), SimpleNamespace(waiting=0)
+        async with serving(app, sockets=OpenSockets(memory)) as (port, _), dialled(port) as (reader, writer):
+            for memory.is_ample, memory.is_short, most in LEVELS:
+                writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % BIG + bytes(BIG))
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(BIG)
+                assert most // 2 < max(app.receivers[-1].sizes) <= most
 
     run(scenario())
 

@@ -187,6 +187,7 @@ class SessionMachine(RuleBasedStateMachine):
             windows = [stream.window for stream in held if stream._session is session]
             assert all(w.size == w.credit + w.unread + w.owed and w.credit >= 0 for w in windows)
             assert sum(window.size for window in windows) == budget.granted <= budget.total_bytes
+            assert budget.waiting == session.outbox.queued_bytes
 
     @invariant()
     def nobody_sends_more_than_the_peer_granted(self):
@@ -229,6 +230,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert not session.outbox.queued_bytes
             assert not session.outbox.head_bytes
             assert not budget.granted
+            assert not budget.waiting
         for end in self.ends:
             self._check_ended_once(end)
 

@@ -34,6 +34,7 @@ from gateway.triggers import trigger_place
 from http1.sweep import Sweeper as Deadlines
 from tests.support.fake_jira import FakeJira
 from tests.support.mini_gateway import until
+from tunnel.budget import Budget
 
 PUBLIC_URL = "http://127.0.0.1:9"
 
@@ -157,7 +158,7 @@ async def event_world(folder: Path, registry: Registry | None = None, *parts: st
     key = load_secret_key(folder, None)
     deadlines = Deadlines()
     origins = Origins(settings, Dialer(Egress.from_settings(settings), settings.allow_networks))
-    direct = DirectConnections(origins, deadlines, "jira-gateway/test")
+    direct = DirectConnections(origins, deadlines, Budget(), "jira-gateway/test")
     async with open_store(path, key, datetime.now(UTC)) as store, open_event_store(path) as events:
         world = EventWorld(store, events, key, registry or Registry(), direct)
         async with asyncio.TaskGroup() as tasks:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from certs.identity import AgentIdentity
 from gateway.registry import AgentLink
 from http1.messages import NO_BODY, RequestHead
+from tunnel.budget import HIGH_WATER
 from tunnel.errors import Progress, StreamRefused
 from tunnel.traffic import Traffic
 
@@ -21,6 +22,7 @@ class FakeStream:
         self.ended = head.body in {NO_BODY, 0}
         self.trailers = None
         self.queued_bytes = 0
+        self.is_choked = False
         self.delivered = 0
         self.consumed = 0
         self.resets = []
@@ -33,6 +35,7 @@ class FakeStream:
         assert not self.ended, "data after the end"
         self.sent += data
         self.queued_bytes += len(data)
+        self.is_choked = self.queued_bytes > HIGH_WATER
         self.ended = end
 
     def send_end(self, trailers=None):

@@ -32,7 +32,6 @@ from tunnel.budget import Budget
 from tunnel.errors import LinkClosed
 from tunnel.heads import NO_BODY, STREAMED, RequestHead, ResponseHead
 from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link
-from tunnel.outbox import HIGH_WATER
 from tunnel.session import Role, Session
 
 
@@ -89,7 +88,7 @@ class Exchange:
         for chunk in chunks:
             self.writable.clear()
             self.stream.send_data(chunk)
-            if self.stream.queued_bytes > HIGH_WATER:
+            if self.stream.is_choked:
                 await self.writable.wait()
         self.stream.send_end()
 

@@ -165,10 +165,11 @@ class Held:
     """Bytes that the programs hold for requests, as their metrics tell."""
 
     gateway_window: float
+    gateway_waiting: float  # read from callers and not sent yet, or answers that they have not taken
     gateway_budget: float
     agent_window: float
-    agent_budget: float
     agent_waiting: float  # read from Jira, and not sent yet
+    agent_budget: float
 
     @classmethod
     def now(cls, stack: Stack, agent: Agent) -> "Held":
@@ -176,10 +177,19 @@ class Held:
         gateway, inside = (_metrics(port) for port in (stack.admin_port, agent.admin_port))
         return cls(
             gateway["jira_gateway_window_bytes"],
+            gateway["jira_gateway_waiting_bytes"],
             gateway["jira_gateway_memory_budget_bytes"],
             inside["jira_agent_credit_granted_bytes"],
+            inside["jira_agent_waiting_bytes"],
             inside["jira_agent_memory_budget_bytes"],
-            sum(value for name, value in inside.items() if name.startswith("jira_agent_outbox_bytes")),
+        )
+
+    @property
+    def is_within_budget(self) -> bool:
+        """Whether neither program holds more than it may."""
+        return (
+            self.gateway_window + self.gateway_waiting <= self.gateway_budget
+            and self.agent_window + self.agent_waiting <= self.agent_budget
         )
 
 

@@ -35,6 +35,7 @@ from gateway.store import Agent, Connection, Credentials, Snapshot, Token
 from gateway.tokens import hash_token
 from http1.client import ClientPool
 from http1.limits import Limits, OpenSockets
+from http1.memory import Unbounded
 from http1.origin import ClientLimits, Origin
 from http1.server import ServerProtocol
 from http1.sweep import Sweeper
@@ -122,7 +123,7 @@ class OnPremise:
         policy = Policy.from_profiles(["issues"])
         screening = Screening(policy, login, b"", (), b"jira-tunnel/0")  # type: ignore[arg-type] # a login without a file
         self.session.accept = Carrier(screening, side, Switch(folder, lambda: 0)).accept
-        self.upstream = [UpstreamSocket(pool) for _ in range(sockets)]
+        self.upstream = [UpstreamSocket(pool, Unbounded()) for _ in range(sockets)]
         self.wires = [Wire() for _ in self.upstream]
         for upstream, wire in zip(self.upstream, self.wires, strict=True):
             upstream.connection_made(wire)  # type: ignore[arg-type] # as above

@@ -18,9 +18,9 @@ from http1.messages import ResponseHead as JiraAnswer
 from http1.sweep import Sweeper
 from http1.target import parse_target
 from jira_api.protection.protection import QUEUE_SECONDS, Protection
+from tunnel.budget import HIGH_WATER
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
 from tunnel.heads import RequestHead
-from tunnel.session import HIGH_WATER
 
 
 class Stream:
@@ -31,7 +31,7 @@ class Stream:
     def __init__(self):
         self.said = []
         self.consumed = 0
-        self.queued_bytes = 0
+        self.is_choked = False
         self.too_large = False
 
     def respond(self, head, *, end=False):
@@ -42,7 +42,7 @@ class Stream:
 
     def send_data(self, data, *, end=False):
         self.said.append(("data", data))
-        self.queued_bytes += len(data)
+        self.is_choked = len(data) > HIGH_WATER
 
     def send_end(self, trailers):
         self.said.append(("end", trailers))

@@ -12,9 +12,9 @@ from http1.messages import RequestHead as JiraRequest
 from http1.messages import ResponseHead
 from http1.sweep import Sweeper
 from jira_api.protection.protection import QUEUE_SECONDS, Protection
+from tunnel.budget import HIGH_WATER, NARROW_WINDOW, Budget
 from tunnel.errors import ErrorCode, Progress
 from tunnel.heads import NO_BODY, RequestHead
-from tunnel.outbox import HIGH_WATER, LOW_WATER
 
 
 class Call:
@@ -88,7 +88,7 @@ def carrier(pool, credentials=Credentials.GATEWAY, context=b"/jira"):
 
 
 def outlet(pool, maximum=64):
-    return Outlet(pool, Protection(maximum, lambda: 7.0), Sweeper(), lambda: 7.0)
+    return Outlet(pool, Protection(maximum, lambda: 7.0), Sweeper(), lambda: 7.0, Budget())
 
 
 def request(target=b"/rest/api/2/myself", headers=(), method=b"GET", body=NO_BODY):
@@ -175,8 +175,30 @@ def test_jira_is_read_only_as_fast_as_the_caller_takes(pool, relay):
     assert pool.call.log == ["pause"]
     stream.consume(2)
     assert pool.call.log == ["pause"]
-    stream.consume(HIGH_WATER - LOW_WATER)
+    stream.consume(HIGH_WATER // 2)
     assert pool.call.log == ["pause", "resume"]
+
+
+def test_what_the_caller_has_not_taken_is_counted_until_it_has_or_the_answer_is_over(pool, relay):
+    shared = outlet(pool)
+    stream = DirectCarrier(shared, b"", Credentials.CALLER, b"x").open_stream(request(), relay)
+    pool.receiver.on_body(b"x" * 100)
+    stream.consume(60)
+    assert shared.budget.waiting == 40
+    pool.receiver.on_end([])
+    assert shared.budget.waiting == 0  # the caller's socket counts it now
+    stream.consume(40)
+    assert shared.budget.waiting == 0
+
+
+def test_jira_is_read_less_far_ahead_when_memory_is_short(pool, relay):
+    shared = outlet(pool)
+    DirectCarrier(shared, b"", Credentials.CALLER, b"x").open_stream(request(), relay)
+    shared.budget.waiting = shared.budget.total_bytes
+    pool.receiver.on_body(b"x" * NARROW_WINDOW)
+    assert pool.call.log == []
+    pool.receiver.on_body(b"x")
+    assert pool.call.log == ["pause"]
 
 
 def test_the_request_body_waits_while_jira_does_not_take_it(pool, relay):
@@ -186,7 +208,8 @@ def test_the_request_body_waits_while_jira_does_not_take_it(pool, relay):
     assert pool.call.log == [b"abc", ("end", [])]
     assert stream.queued_bytes == 0
     pool.call.writable = False
-    assert stream.queued_bytes > HIGH_WATER
+    assert stream.is_choked
+    assert stream.queued_bytes
     pool.receiver.on_writable()
     assert relay.heard == ["writable"]
 
@@ -269,7 +292,8 @@ def test_a_request_that_waits_keeps_its_body_and_goes_when_there_is_a_place(pool
     assert (stream.queued_bytes, stream.progress) == (0, Progress.NOT_SENT)
     stream.send_data(b"abc")
     stream.send_end()
-    assert stream.queued_bytes > HIGH_WATER
+    assert stream.is_choked
+    assert stream.queued_bytes
     assert pool.call.log == []
     first.on_end([])
 
@@ -312,7 +336,7 @@ def test_a_rate_limit_is_passed_on_and_told_to_who_comes_next_and_who_waits(pool
 
 def test_deadlines_and_refusals_open_the_breaker(pool, relay):
     now = [100.0]
-    shared = Outlet(pool, Protection(8, lambda: now[0]), Sweeper(), lambda: now[0])
+    shared = Outlet(pool, Protection(8, lambda: now[0]), Sweeper(), lambda: now[0], Budget())
     direct = DirectCarrier(shared, b"", Credentials.CALLER, b"x")
     streams = [direct.open_stream(request(), relay) for _ in range(5)]
     now[0] += 2

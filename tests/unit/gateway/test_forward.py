@@ -20,9 +20,9 @@ from http1.messages import NO_BODY, STREAMED
 from http1.sweep import Sweeper
 from http1.target import parse_target
 from tests.support.fake_link import FakeExchange, agent_link
+from tunnel.budget import HIGH_WATER
 from tunnel.errors import ErrorCode, LocalProtocolError, Progress
 from tunnel.heads import ResponseHead
-from tunnel.outbox import HIGH_WATER, LOW_WATER
 
 LOST = ErrorCode.LINK_LOST
 
@@ -130,7 +130,7 @@ def test_the_caller_is_held_back_while_the_link_is_behind():
     world = World(b"POST", body=STREAMED)
     world.forward.on_body(bytes(HIGH_WATER + 1))
     assert world.exchange.paused
-    world.stream.queued_bytes = LOW_WATER
+    world.stream.is_choked = False
     world.forward.on_writable()
     assert not world.exchange.paused
 
@@ -431,9 +431,9 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule()
     def the_link_writes(self):
         stream = self._open_stream()
-        was_high, stream.queued_bytes = stream.queued_bytes > HIGH_WATER, 0
+        was_choked, stream.is_choked, stream.queued_bytes = stream.is_choked, False, 0
         stream.progress = max(stream.progress, Progress.SENT)
-        if was_high:
+        if was_choked:
             self.world.forward.on_writable()
 
     @precondition(
@@ -505,7 +505,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     def a_caller_is_paused_only_while_somebody_will_resume_it(self):
         stream = self._open_stream()
         if stream is not None and self.world.exchange.paused:
-            assert stream.queued_bytes > LOW_WATER
+            assert stream.is_choked
 
 
 AnyInterleaving.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

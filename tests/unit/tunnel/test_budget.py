@@ -1,8 +1,8 @@
-"""The bytes that all windows of a process may hold together."""
+"""The bytes that bodies of a process may hold together."""
 
 import pytest
 
-from tunnel.budget import NARROW_WINDOW, PLAIN_WINDOW, WIDE_WINDOW, Budget
+from tunnel.budget import HIGH_WATER, NARROW_WINDOW, PLAIN_WINDOW, WIDE_WINDOW, Budget
 from tunnel.errors import LocalProtocolError
 from tunnel.frames import KIB
 
@@ -41,4 +41,30 @@ def test_releasing_more_than_was_granted_is_our_bug():
 def test_the_state_is_visible():
     budget = Budget(100)
     budget.reserve(10)
-    assert repr(budget) == "<Budget 10/100>"
+    budget.waiting += 5
+    assert repr(budget) == "<Budget 10+5/100>"
+
+
+@pytest.mark.parametrize("granted", [0, 300 * KIB])
+@pytest.mark.parametrize(
+    ("held", "first_window", "high_water", "is_short"),
+    [
+        (300 * KIB, WIDE_WINDOW, HIGH_WATER, False),
+        (512 * KIB, PLAIN_WINDOW, PLAIN_WINDOW, False),
+        (769 * KIB, NARROW_WINDOW, NARROW_WINDOW, True),
+        (1009 * KIB, None, NARROW_WINDOW, True),
+    ],
+)
+def test_what_waits_counts_like_windows(granted, held, first_window, high_water, is_short):
+    budget = Budget(1024 * KIB)
+    budget.reserve(granted)
+    budget.waiting = held - granted
+    assert (budget.high_water, budget.is_short) == (high_water, is_short)
+    assert budget.reserve_window(10**9) == first_window
+
+
+def test_who_needs_no_room_is_let_in_however_much_waits():
+    budget = Budget(100)
+    budget.waiting = 200
+    assert budget.reserve(0)
+    assert not budget.reserve(1)

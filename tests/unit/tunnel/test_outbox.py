@@ -1,11 +1,13 @@
 """In which order a session speaks, and how much at a time."""
 
 from tests.support.tunnel_pair import Pair, Recorder
+from tunnel.budget import HIGH_WATER, NARROW_WINDOW, Budget
 from tunnel.errors import ErrorCode
 from tunnel.frames import HEADER, HEADER_BYTES, KIB, FrameType
 from tunnel.heads import STREAMED, RequestHead
-from tunnel.outbox import BULK_AFTER, HIGH_WATER, LOW_WATER, SHARED_CHUNK
+from tunnel.outbox import BULK_AFTER, SHARED_CHUNK
 
+MEMORY = 2048 * KIB
 PUT = RequestHead(b"PUT", b"/", [], STREAMED)
 
 
@@ -101,7 +103,7 @@ def test_the_writer_hears_once_that_it_may_go_on():
     pair = Pair()
     receiver = pair.open(PUT)
     receiver.stream.send_data(b"x" * (HIGH_WATER + 1))
-    receiver.stream.credit = HIGH_WATER - LOW_WATER
+    receiver.stream.credit = HIGH_WATER // 2
     pair.gateway.take_message()
     assert receiver.calls == []
     receiver.stream.credit = HIGH_WATER
@@ -109,6 +111,50 @@ def test_the_writer_hears_once_that_it_may_go_on():
     while pair.gateway.take_message():
         pass
     assert receiver.calls == [("writable",)]
+
+
+def test_the_less_memory_there_is_the_less_of_a_stream_waits():
+    """At half of the budget a stream may hold 64 KiB, and near its end 16: all are choked before it is full."""
+    budget = Budget(MEMORY)
+    pair = Pair(budget=budget)
+    streams = [pair.open(PUT).stream for _ in range(32)]
+    budget.granted, held = 0, []
+    for stream in streams:
+        while not stream.is_choked:
+            stream.send_data(b"x" * 8 * KIB)
+        held.append(stream.queued_bytes // KIB)
+    assert sorted(set(held), reverse=True) == [*held[:1], 72, 24]
+    assert held[0] == HIGH_WATER // KIB + 8
+    assert held == sorted(held, reverse=True)
+    assert budget.waiting == sum(held) * KIB < MEMORY
+
+
+def test_a_stream_goes_on_at_half_of_what_may_wait_now():
+    budget = Budget(MEMORY)
+    pair = Pair(budget=budget)
+    receiver = pair.open(PUT)
+    receiver.stream.credit = 0
+    receiver.stream.send_data(b"x" * (HIGH_WATER + 1))
+    budget.waiting += MEMORY  # others came
+    for credit in (HIGH_WATER - NARROW_WINDOW // 2, 1):
+        assert receiver.calls == []
+        receiver.stream.credit = credit
+        pair.gateway.outbox.offer(receiver.stream)
+        while pair.gateway.take_message():
+            pass
+    assert receiver.calls == [("writable",)]
+
+
+def test_what_waited_is_not_counted_any_more_when_its_stream_or_link_ends():
+    pair, (one, other) = uploads(2)
+    for stream in (one, other):
+        stream.send_data(b"x" * 100 * KIB)
+    budget = pair.gateway.budget
+    assert budget.waiting == 200 * KIB
+    one.reset(ErrorCode.CANCEL)
+    assert budget.waiting == 100 * KIB
+    pair.gateway.lose("gone")
+    assert budget.waiting == 0
 
 
 def test_trailers_follow_the_last_byte():
