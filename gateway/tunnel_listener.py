@@ -52,6 +52,7 @@ BACKLOG = 1024
 MAX_LINKS = 256
 """Of one instance: above what an agent may be set to, below what would starve the others."""
 GOODBYE_SECONDS = 2.0
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class TunnelListener:
@@ -72,6 +73,7 @@ class TunnelListener:
         self._desk = desk
         self._directory = directory
         self._denied = denied
+        self._expires_at = _NEVER  # the first certificate of a link that is up
         self._software = software
         self._streams = streams
         self.on_link: Callable[[AgentLink], None] = lambda _: None  # hears of every new link
@@ -100,17 +102,29 @@ class TunnelListener:
                 await self._close(server)
 
     def use(self, directory: Directory, denied: DenyList) -> None:
-        """Decide by this directory from now on, and drop the links of what was revoked or has expired meanwhile."""
+        """Decide by this directory from now on, and drop the links of what was revoked or has expired meanwhile.
+
+        Cheap when nothing is new: links are checked and kept in one step, so what was known then revokes none of them.
+        """
+        is_new = directory is not self._directory or denied is not self._denied
         self._directory = directory
         self._denied = denied
         now = datetime.now(UTC)
+        if is_new or now >= self._expires_at:
+            self._drop_ended(now)
+        self.line_desk.drop(lambda certificate: certificate.not_after <= now or self._is_revoked(certificate))
+
+    def _drop_ended(self, now: datetime) -> None:
+        self._expires_at = _NEVER
         for agent_link in self._registry.every_link():
-            expired = agent_link.certificate.not_after <= now
-            if expired or self._is_revoked(agent_link.certificate):
+            certificate = agent_link.certificate
+            expired = certificate.not_after <= now
+            if expired or self._is_revoked(certificate):
                 reason = "expired" if expired else "revoked"
                 log.warning("link_dropped", agent=str(agent_link.identity), address=agent_link.address, reason=reason)
                 agent_link.link.abort()
-        self.line_desk.drop(lambda certificate: certificate.not_after <= now or self._is_revoked(certificate))
+            else:
+                self._expires_at = min(self._expires_at, certificate.not_after)
 
     async def _bind(self, place: Place, tls: TunnelTls, doorway: Doorway) -> Server:
         def arrive(protocol: ServerProtocol, server: Server, **options: Any) -> ServerConnection:
@@ -193,6 +207,7 @@ class TunnelListener:
         link = Link(websocket, session, self._streams.of(certificate.identity), on_settings=announce)
         agent_link = AgentLink(certificate, link, _peer(websocket), datetime.now(UTC))
         self._registry.add(agent_link)
+        self._expires_at = min(self._expires_at, certificate.not_after)
         self.on_link(agent_link)
         log.info("link_up", agent=str(certificate.identity), address=agent_link.address, link=agent_link.number)
         try:

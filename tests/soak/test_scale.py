@@ -71,9 +71,6 @@ def _serve(stack, port, token_file):
     return Request(f"{stack.url}/jira/hq{answers.SMALL}", (f"Authorization: Bearer {token}",))
 
 
-@pytest.mark.xfail(
-    reason="1.19 times: the canaries of 2,000 links are 7 to 8 % of a core (docs/performance.md)", strict=False
-)
 def test_a_request_beside_2000_agents_costs_a_tenth_more_at_most(tmp_path, upstream, tell):
     token_file = tmp_path / "token"
     token_file.touch(mode=0o600)

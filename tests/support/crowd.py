@@ -38,7 +38,7 @@ from certs.keys import key_to_pem, make_key
 from gateway.sealing import load_secret_key
 from gateway.store import Instance, Invite, open_store
 from tests.support.fleet import accept
-from tests.support.stack import PROJECT, Stack, wait_until
+from tests.support.stack import PROJECT, Stack, page, wait_until
 from tunnel.budget import Budget
 from tunnel.link import Link
 from tunnel.session import Role, Session
@@ -64,6 +64,8 @@ class Crowd:
         self._folder = folder
         self._count = count
         enroll_all(folder, stack, [f"{prefix}{number}" for number in range(count)])
+        known = f'jira_gateway_agent_links{{agent="{prefix}{count - 1}"}}'.encode()
+        wait_until(lambda: known in page(stack.admin_port, "/metrics")[1], "the gateway has read who was put on record")
         bounds = [count * number // processes for number in range(processes + 1)]
         self._children = [_Child(folder, *span, PER_SECOND / processes) for span in pairwise(bounds)]
 

@@ -70,12 +70,11 @@ def test_what_came_with_requests_is_forgotten_at_every_look_however_quiet_the_li
         heads.append(head)
         return Recorder(stream)
 
-    loop = SimpleNamespace(call_later=lambda *_: None)
     link = Link(SimpleNamespace(transport=None), pair.agent, accept)
     for _ in range(2):
         pair.open(GET)
         pair.open(GET)
-        link._look(loop)
+        link.look()
     first, again, later, _ = (head.shared for head in heads)
     assert again is first
     assert later is not first
