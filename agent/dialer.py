@@ -29,7 +29,8 @@ from agent.credentials import proxy_name, proxy_url
 from agent.errors import Cause, DialError, classify, classify_proxy_status, classify_status, describe
 from agent.identity import Identity
 from certs.errors import CertsError
-from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, tune_socket
+from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS
+from tunnel.sockets import tune_socket
 
 DIAL_SECONDS = 5.0
 TUNNEL_PATH = "/tunnel/v1"

@@ -14,7 +14,6 @@ from websockets.exceptions import ConnectionClosed
 from agent.addresses import GatewayAddress
 from agent.dialer import ProxyRoute, Websocket, open_websocket
 from agent.identity import Identity
-from tunnel.link import tune_socket
 from tunnel.probing import (
     BALLAST_BYTES,
     MAX_BYTES,
@@ -25,6 +24,7 @@ from tunnel.probing import (
     Tally,
     Welcome,
 )
+from tunnel.sockets import tune_socket
 
 ECHOES = 5
 ECHO_SECONDS = 5.0

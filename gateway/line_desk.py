@@ -19,7 +19,6 @@ from websockets.exceptions import ConnectionClosed
 
 from certs.certificates import AgentCertificate
 from gateway.rates import Rates
-from tunnel.link import tune_socket
 from tunnel.probing import (
     BALLAST_BYTES,
     MAX_BYTES,
@@ -32,6 +31,7 @@ from tunnel.probing import (
     Welcome,
     read_kind,
 )
+from tunnel.sockets import tune_socket
 
 log = structlog.get_logger()
 

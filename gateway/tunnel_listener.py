@@ -37,9 +37,10 @@ from runtime.configuration import cannot_bind
 from runtime.listening import Place
 from tunnel.budget import Budget
 from tunnel.errors import LinkClosed
-from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, tune_socket
+from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link
 from tunnel.probing import PATH as PROBE_PATH
 from tunnel.session import Role, Session
+from tunnel.sockets import tune_socket
 
 log = structlog.get_logger()
 

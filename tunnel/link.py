@@ -1,4 +1,4 @@
-"""Runs one Session on one websocket: the only file of the tunnel that does I/O.
+"""Runs one Session on one websocket: the only file of the tunnel that sends and receives.
 
 Two tasks and a look every second: the reader never waits for a stream, the writer is the only one that sends, the look
 pings and declares the link dead. A dead link is aborted, never closed politely: `ping()` and `close()` of a full
@@ -6,11 +6,8 @@ websocket can wait for ever (tests/integration/test_link.py).
 """
 
 import asyncio
-import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -26,10 +23,11 @@ from tunnel.liveness import USUAL, Timings
 from tunnel.pace import Pace
 from tunnel.rounds import rounds_of
 from tunnel.session import Accept, Session
+from tunnel.sockets import restart_bbr, socket_activity
 from tunnel.streams import Stream, StreamReceiver
 from tunnel.traffic import Traffic
 
-__all__ = ["SUBPROTOCOL", "WEBSOCKET_OPTIONS", "Link", "Timings", "socket_activity", "tune_socket"]
+__all__ = ["SUBPROTOCOL", "WEBSOCKET_OPTIONS", "Link", "Timings"]
 
 SUBPROTOCOL: Final = "jira-tunnel.v1"
 # For dialer and listener alike. Own PINGs (no ping_interval), no deflate (25 MB/s), a small write buffer so that the
@@ -42,8 +40,6 @@ WEBSOCKET_OPTIONS: Final[dict[str, object]] = {
     "close_timeout": 1,
 }
 WRITE_TURN_BYTES: Final = 1024 * KIB  # then other tasks get the loop: send() does not yield while the buffer has room
-USER_TIMEOUT_MS: Final = 15_000
-NOTSENT_LOWAT: Final = 64 * KIB
 BULK_PAUSE: Final = 10.0
 _DRAIN_POLL: Final = 0.02
 
@@ -223,29 +219,47 @@ class Link:
     async def _write(self) -> None:
         websocket, session, pace = self._websocket, self._session, self._pace
         spent = 0
-        while self._ended is None and websocket.state is State.OPEN:  # what is not taken is known to be unsent
-            message = session.take_message()
-            if not message:
+        while self._can_send:  # what is not taken is known to be unsent
+            message = b"" if websocket.paused else session.take_message()
+            began = self._clock()
+            if message:
+                self._hand_over(message)
+            if websocket.paused:
+                await self._wait_for_room()
+            elif not message:
                 self._output.clear()
                 pace.rest()
                 await self._output.wait()
                 spent = 0
                 continue
-            self._is_sending = True
-            began = self._clock()
-            try:
-                await _send(websocket, message)
-            except ConnectionClosed as error:
-                raise self._end(self._peer_closed(error)) from None
-            self._is_sending = False
             self._last_out = self._clock()
             if pace.sent(len(message), began, self._last_out):
                 session.outbox.limit_data(pace.limit)
-            self.bytes_out += len(message)
             spent += len(message)
             if spent > WRITE_TURN_BYTES:
                 await asyncio.sleep(0)
                 spent = 0
+
+    @property
+    def _can_send(self) -> bool:
+        websocket = self._websocket
+        return self._ended is None and websocket.state is State.OPEN and not websocket.transport.is_closing()
+
+    def _hand_over(self, message: bytes) -> None:
+        """Do what `Connection.send` does with a message when there is room; its general way takes three times as long."""
+        self._websocket.protocol.send_binary(message)
+        self._websocket.send_data()
+        self.bytes_out += len(message)
+
+    async def _wait_for_room(self) -> None:
+        """Wait until the transport takes more; raises `_LinkEnded` when it will not."""
+        self._is_sending = True
+        try:
+            async with self._websocket.send_context():
+                pass  # leaving it is what waits
+        except ConnectionClosed as error:
+            raise self._end(self._peer_closed(error)) from None
+        self._is_sending = False
 
     def _begin_bulk(self) -> None:
         """A transfer begins: where there was none for a while, the line's rate has to be found first."""
@@ -312,84 +326,5 @@ class Link:
         _log.error("stream_receiver_failed", stream=stream.id if stream else 0, exc_info=error)
 
 
-async def _send(websocket: Connection, message: bytes) -> None:
-    """Do what `Connection.send` does with one message; its general way takes three times as long.
-
-    The connection's state is open, as the caller has seen in this turn of the loop.
-
-    Raises:
-        ConnectionClosed: it ended before the transport had room again.
-    """
-    if websocket.transport.is_closing():
-        await websocket.send(message)  # says why
-        return
-    websocket.protocol.send_binary(message)
-    websocket.send_data()
-    if websocket.paused:
-        async with websocket.send_context():
-            pass  # leaving it waits for room
-
-
 class _LinkEnded(Exception):
     """The link is over; `Link._ended` says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class SocketActivity:
-    """What the kernel knows of a socket: how long it received no data, and how many sent bytes were acknowledged."""
-
-    silent_seconds: float
-    acked_bytes: int
-
-
-def socket_activity(transport: asyncio.BaseTransport) -> SocketActivity | None:
-    """Ask Linux (struct tcp_info); None where it cannot tell."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or not hasattr(socket, "TCP_INFO"):
-        return None
-    with suppress(OSError, ValueError):  # uvloop's socket raises ValueError once it is closed
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
-        if len(info) == 128:  # tcpi_bytes_acked is there since Linux 4.1
-            return SocketActivity(
-                silent_seconds=int.from_bytes(info[52:56], sys.byteorder) / 1000,  # tcpi_last_data_recv
-                acked_bytes=int.from_bytes(info[120:128], sys.byteorder),
-            )
-    return None
-
-
-def tune_socket(sock: socket.socket) -> str | None:
-    """Set what the tunnel needs on a TCP socket; returns the congestion control in force, None where it has none.
-
-    bbr is worth 40 times of bulk at 0.5 % loss; an unprivileged process gets it only where the system lists it, so it
-    is asked for silently.
-    """
-    options = [
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", None), USER_TIMEOUT_MS),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", None), NOTSENT_LOWAT),
-    ]
-    for level, option, value in options:
-        if option is not None:
-            with suppress(OSError):
-                sock.setsockopt(level, option, value)
-    if not hasattr(socket, "TCP_CONGESTION"):
-        return None
-    with suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
-    with suppress(OSError):
-        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
-    return None
-
-
-def restart_bbr(sock: socket.socket | None) -> None:
-    """Let bbr look for the line's rate as on a new connection; without bbr nothing happens.
-
-    From small answers it has learnt a rate that is far too low, and it raises that by a quarter in eight round trips:
-    64 MiB after small answers took twice as long as on a new connection (docs/decisions/0026-long-lines.md).
-    """
-    if sock is None or not hasattr(socket, "TCP_CONGESTION"):
-        return
-    with suppress(OSError):
-        if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == b"bbr":
-            for name in (b"reno", b"bbr"):  # naming the one that is in force changes nothing
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)

@@ -20,8 +20,9 @@ from tunnel.budget import Budget
 from tunnel.errors import CloseReason, ErrorCode, LinkClosed, Progress, StreamRefused
 from tunnel.frames import KIB, FrameType, frame
 from tunnel.heads import STREAMED, RequestHead, ResponseHead
-from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, Timings, socket_activity, tune_socket
+from tunnel.link import SUBPROTOCOL, WEBSOCKET_OPTIONS, Link, Timings
 from tunnel.session import Role, Session
+from tunnel.sockets import socket_activity, tune_socket
 
 GET = RequestHead(b"GET", b"/rest", [(b"Accept", b"*/*")])
 PUT = RequestHead(b"PUT", b"/rest", [], STREAMED)

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from tests.support.tunnel_pair import Pair, Recorder
 from tunnel.frames import KIB
 from tunnel.heads import STREAMED, RequestHead, share_fields
-from tunnel.link import BULK_PAUSE, Link, restart_bbr
+from tunnel.link import BULK_PAUSE, Link
+from tunnel.sockets import restart_bbr
 
 PUT = RequestHead(b"PUT", b"/", [], STREAMED)
 COMMON = share_fields({b"caller": b"ci"}, [(b"Authorization", b"Basic c2VjcmV0")])
