@@ -246,7 +246,7 @@ class Link:
         return self._ended is None and websocket.state is State.OPEN and not websocket.transport.is_closing()
 
     def _hand_over(self, message: bytes) -> None:
-        """Do what `Connection.send` does with a message when there is room; its general way takes three times as long."""
+        """Do what `Connection.send` does when there is room; its general way takes three times as long."""
         self._websocket.protocol.send_binary(message)
         self._websocket.send_data()
         self.bytes_out += len(message)
