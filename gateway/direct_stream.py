@@ -81,7 +81,7 @@ class DirectStream:
 
     __slots__ = (
         "_call", "_has_begun", "_has_ended_body", "_has_place", "_held", "_is_paused", "_outlet", "_owed", "_receiver",
-        "_screened", "_sent_at", "_trailers", "account", "deadline", "is_closed",
+        "_screened", "_sent_at", "_trailers", "account", "deadline", "is_closed", "queued_bytes",
     )  # fmt: skip
 
     def __init__(self, receiver: StreamReceiver, screened: Screened, outlet: Outlet) -> None:
@@ -93,6 +93,7 @@ class DirectStream:
         self._has_ended_body = screened.head.body in {NO_BODY, 0}
         self._trailers: Pairs | None = None
         self._owed = 0  # bytes of the answer that the caller has not taken yet
+        self.queued_bytes = 0  # of the request, since Jira took no more or because there is no place yet
         self._is_paused = False
         self._has_begun = False  # the answer
         self._has_place = False
@@ -150,6 +151,7 @@ class DirectStream:
             self._fail(ErrorCode.BAD_REQUEST, Progress.NOT_SENT, f"the request cannot be sent: {error.reason}")
             return
         held, self._held = self._held, []
+        self._queue(-self.queued_bytes)
         for data in held:
             self.send_data(data)
         if self._trailers is not None:
@@ -178,11 +180,6 @@ class DirectStream:
         return bool(self._held) if self._call is None else not self._call.writable
 
     @property
-    def queued_bytes(self) -> int:
-        """More than 0 while the request's body is not taken: who knows of how many bytes, is the kernel."""
-        return int(self.is_choked)
-
-    @property
     def progress(self) -> Progress:
         """How far the request got."""
         return Progress.NOT_SENT if self._call is None else Progress(self._call.progress)
@@ -193,9 +190,11 @@ class DirectStream:
             return
         if self._call is None:
             self._held.append(data)
-            return
-        self._call.write(data)
-        self._sent_at = self._outlet.clock()
+        else:
+            self._call.write(data)
+            self._sent_at = self._outlet.clock()
+        if self.is_choked:
+            self._queue(len(data))
 
     def send_end(self, trailers: Pairs | None = None) -> None:
         """End the request's body."""
@@ -259,6 +258,7 @@ class DirectStream:
     def on_writable(self) -> None:
         """Jira takes the request's body again."""
         if not self.is_closed:
+            self._queue(-self.queued_bytes)
             self._receiver.on_writable()
 
     def on_failure(self, failure: ClientFailure) -> None:
@@ -274,6 +274,10 @@ class DirectStream:
         """Whether Jira has had the whole request, or does not take the rest of it, and has not begun to answer."""
         call = self._call
         return call is not None and not self._has_begun and (self._has_ended_body or not call.writable)
+
+    def _queue(self, size: int) -> None:
+        self.queued_bytes += size
+        self._outlet.budget.waiting += size
 
     def _owe(self, size: int) -> None:
         self._owed += size
@@ -294,8 +298,8 @@ class DirectStream:
         if self.is_closed:
             return False
         self.is_closed = True
-        self._outlet.budget.waiting -= self._owed
-        self._owed = 0
+        self._owe(-self._owed)
+        self._queue(-self.queued_bytes)
         self._outlet.sweeper.discard(self)
         self._held = []
         if self._has_place:

@@ -202,16 +202,24 @@ def test_jira_is_read_less_far_ahead_when_memory_is_short(pool, relay):
 
 
 def test_the_request_body_waits_while_jira_does_not_take_it(pool, relay):
-    stream = opened(pool, relay, method=b"POST", target=b"/rest/api/2/issue", body=3)
+    shared = outlet(pool)
+    direct = DirectCarrier(shared, b"", Credentials.CALLER, b"x")
+    stream = direct.open_stream(request(method=b"POST", target=b"/rest/api/2/issue", body=9), relay)
     stream.send_data(b"abc")
-    stream.send_end()
-    assert pool.call.log == [b"abc", ("end", [])]
-    assert stream.queued_bytes == 0
+    assert (stream.is_choked, stream.queued_bytes, shared.budget.waiting) == (False, 0, 0)
     pool.call.writable = False
-    assert stream.is_choked
-    assert stream.queued_bytes
+    stream.send_data(b"def")
+    assert (stream.is_choked, stream.queued_bytes, shared.budget.waiting) == (True, 3, 3)
+    pool.call.writable = True
     pool.receiver.on_writable()
     assert relay.heard == ["writable"]
+    assert (stream.is_choked, stream.queued_bytes, shared.budget.waiting) == (False, 0, 0)
+    pool.call.writable = False
+    stream.send_data(b"ghi")
+    stream.send_end()
+    assert pool.call.log == [b"abc", b"def", b"ghi", ("end", [])]
+    stream.reset(ErrorCode.CANCEL)
+    assert shared.budget.waiting == 0
 
 
 @pytest.mark.parametrize(
@@ -285,7 +293,8 @@ def test_a_callers_refused_login_is_not_held_back(pool, relay):
 
 
 def test_a_request_that_waits_keeps_its_body_and_goes_when_there_is_a_place(pool, relay):
-    direct = DirectCarrier(outlet(pool, maximum=1), b"", Credentials.CALLER, b"x")
+    shared = outlet(pool, maximum=1)
+    direct = DirectCarrier(shared, b"", Credentials.CALLER, b"x")
     direct.open_stream(request(), Relay())
     first = pool.receiver
     stream = direct.open_stream(request(method=b"POST", target=b"/rest/api/2/issue", body=3), relay)
@@ -293,10 +302,11 @@ def test_a_request_that_waits_keeps_its_body_and_goes_when_there_is_a_place(pool
     stream.send_data(b"abc")
     stream.send_end()
     assert stream.is_choked
-    assert stream.queued_bytes
+    assert (stream.queued_bytes, shared.budget.waiting) == (3, 3)
     assert pool.call.log == []
     first.on_end([])
 
+    assert (stream.queued_bytes, shared.budget.waiting) == (0, 0)
     assert pool.call.log == [b"abc", ("end", [])]
     assert relay.heard == ["writable"]
     assert direct.streams == 1
@@ -350,7 +360,8 @@ def test_deadlines_and_refusals_open_the_breaker(pool, relay):
 
 
 def test_a_head_that_cannot_be_sent_after_waiting_is_told_and_gives_its_place_back(pool, relay):
-    direct = DirectCarrier(outlet(pool, maximum=1), b"", Credentials.CALLER, b"x")
+    shared = outlet(pool, maximum=1)
+    direct = DirectCarrier(shared, b"", Credentials.CALLER, b"x")
     direct.open_stream(request(), Relay())
     first = pool.receiver
     direct.open_stream(request(), relay)
