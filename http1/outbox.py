@@ -50,7 +50,7 @@ def _turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
 class Outbox:
     """The sending side of one socket."""
 
-    __slots__ = ("_pending", "_scheduled", "_size", "_transport", "_turn")
+    __slots__ = ("_pending", "_scheduled", "_size", "_transport", "_turn", "written")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
         self._turn = _turn_of(loop)
@@ -58,6 +58,7 @@ class Outbox:
         self._pending: list[bytes] = []
         self._size = 0
         self._scheduled = False
+        self.written = 0  # bytes that the transport was given
 
     def send(self, pieces: list[bytes]) -> None:
         """Send bytes at the latest at the end of this turn of the loop."""
@@ -76,6 +77,7 @@ class Outbox:
         if not pending:
             return
         self._pending = []
+        self.written += self._size
         if len(pending) == 1:
             self._transport.write(pending[0])
         elif self._size <= JOIN_BELOW:

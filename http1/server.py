@@ -73,7 +73,7 @@ class ServerProtocol(BoundedReads):
         """Take the socket, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         self._outbox = Outbox(self._loop, self._transport)
-        self._untaken = Untaken(self._transport, self._sockets.memory)
+        self._untaken = Untaken(self._transport, self._outbox, self._sockets.memory)
         peer = transport.get_extra_info("peername")
         self.peer = self.peer or (str(peer[0]) if isinstance(peer, tuple) else "")
         if not self._sockets.admit(self, self._limits):

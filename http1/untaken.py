@@ -9,6 +9,7 @@ import termios
 from typing import Final
 
 from http1.memory import Memory
+from http1.outbox import Outbox
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -16,18 +17,19 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 class Untaken:
     """The bytes of one socket that were sent to its transport and not taken by the peer."""
 
-    __slots__ = ("_judged", "_memory", "_noted", "_transport")
+    __slots__ = ("_memory", "_noted", "_outbox", "_taken", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, memory: Memory) -> None:
+    def __init__(self, transport: asyncio.Transport, outbox: Outbox, memory: Memory) -> None:
         self._transport = transport
+        self._outbox = outbox
         self._memory = memory
-        self._judged = 0  # bytes, when it was last judged whether the peer takes any
+        self._taken = 0  # bytes, when it was last judged whether the peer takes any
         self._noted = 0  # bytes in the memory's account
 
     def judge(self) -> bool:
-        """Say whether the peer has taken nothing since the last time."""
-        before, self._judged = self._judged, self._size()
-        return self._judged >= before
+        """Say whether the peer has taken nothing since the last time, however much was sent to it meanwhile."""
+        before, self._taken = self._taken, self._outbox.written - self._size()
+        return self._taken <= before
 
     def note(self) -> None:
         """Put what waits here into the account of memory: the answer is over, and nobody else counts it any more."""

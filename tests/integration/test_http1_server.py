@@ -607,6 +607,25 @@ def test_a_slow_caller_pauses_the_application_and_a_stalled_one_is_cut_off(run):
     run(scenario())
 
 
+def test_a_caller_that_takes_little_but_something_is_not_cut_off_whatever_is_sent_to_it_meanwhile(run):
+    async def scenario():
+        app = App(answer=None)
+        async with serving(app, QUICK) as (port, _), dialled(port) as (reader, writer):
+            writer.write(GET)
+            await app.begun.wait()
+            receiver = app.receivers[0]
+            receiver.exchange.respond(200, [], STREAMED)
+            while receiver.exchange.writable:
+                receiver.exchange.write(b"x" * 65536)
+            receiver.exchange.write(bytes(BIG))  # what the tunnel still delivers when its caller is full
+            for _ in range(15):
+                await asyncio.sleep(QUICK.write_stall_seconds / 3)
+                assert await reader.read(256 * 1024)
+            assert receiver.calls == ["end"]
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("ends", ["taken", "cut off"])
 def test_what_a_caller_did_not_take_of_a_complete_answer_is_counted(run, ends):
     async def scenario():
