@@ -626,6 +626,30 @@ def test_a_caller_that_takes_little_but_something_is_not_cut_off_whatever_is_sen
     run(scenario())
 
 
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_an_application_that_waits_for_room_is_told_of_it_until_its_answer_is_out(run, tls, with_tls):
+    async def scenario():
+        app, contexts = App(answer=None), tls if with_tls else None
+        async with serving(app, tls=contexts) as (port, _), dialled(port, contexts) as (reader, writer):
+            writer.write(GET)
+            await app.begun.wait()
+            receiver = app.receivers[0]
+            receiver.exchange.respond(200, [], BIG)
+            await reader.readuntil(b"\r\n\r\n")
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(reader.readexactly(BIG))
+                for _ in range(BIG // 65536):
+                    receiver.drained.clear()
+                    receiver.exchange.write(bytes(65536))
+                    if not receiver.exchange.writable:
+                        await receiver.drained.wait()
+                receiver.exchange.finish()
+            assert len(reading.result()) == BIG
+            assert "writable" in receiver.calls
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("ends", ["taken", "cut off"])
 def test_what_a_caller_did_not_take_of_a_complete_answer_is_counted(run, ends):
     async def scenario():
