@@ -16,7 +16,7 @@ class ExchangeReceiver(Protocol):
     """Who handles one request. Synchronous; must not raise. Nothing is called after `Exchange.finish` or `abort`."""
 
     def on_body(self, data: bytes) -> None:
-        """Bytes of the request's body. After `pause_body` up to one more read (256 KiB) may come."""
+        """Bytes of the request's body. After `pause_body` up to one more read (http1.memory.WIDE_READ) may come."""
 
     def on_body_end(self, trailers: Headers) -> None:
         """The request is complete: called once, also when it has no body, unless `on_disconnect` came before."""

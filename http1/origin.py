@@ -62,7 +62,7 @@ class ResponseReceiver(Protocol):
         """The final head of the answer."""
 
     def on_body(self, data: bytes) -> None:
-        """Bytes of its body. After `pause` up to one more read (256 KiB) may come."""
+        """Bytes of its body. After `pause` up to one more read (http1.memory.WIDE_READ) may come."""
 
     def on_end(self, trailers: Headers) -> None:
         """The answer is complete; called exactly once, also when it has no body, unless `on_failure` came before."""
