@@ -582,14 +582,20 @@ def test_an_answer_of_another_length_than_declared_is_never_framed_as_complete(r
     run(scenario())
 
 
+@contextlib.asynccontextmanager
+async def answered_slowly():
+    """A caller with QUICK limits, and the receiver of its request: the answer has begun, and has no length."""
+    app = App(answer=None)
+    async with serving(app, QUICK) as (port, _), dialled(port) as (reader, writer):
+        writer.write(GET)
+        await app.begun.wait()
+        app.receivers[0].exchange.respond(200, [], STREAMED)
+        yield reader, app.receivers[0]
+
+
 def test_a_slow_caller_pauses_the_application_and_a_stalled_one_is_cut_off(run):
     async def scenario():
-        app = App(answer=None)
-        async with serving(app, QUICK) as (port, _), dialled(port) as (reader, writer):
-            writer.write(GET)
-            await app.begun.wait()
-            receiver = app.receivers[0]
-            receiver.exchange.respond(200, [], STREAMED)
+        async with answered_slowly() as (reader, receiver):
             written = 0
             while receiver.exchange.writable:
                 receiver.exchange.write(b"x" * 65536)
@@ -609,12 +615,7 @@ def test_a_slow_caller_pauses_the_application_and_a_stalled_one_is_cut_off(run):
 
 def test_a_caller_that_takes_little_but_something_is_not_cut_off_whatever_is_sent_to_it_meanwhile(run):
     async def scenario():
-        app = App(answer=None)
-        async with serving(app, QUICK) as (port, _), dialled(port) as (reader, writer):
-            writer.write(GET)
-            await app.begun.wait()
-            receiver = app.receivers[0]
-            receiver.exchange.respond(200, [], STREAMED)
+        async with answered_slowly() as (reader, receiver):
             while receiver.exchange.writable:
                 receiver.exchange.write(b"x" * 65536)
             receiver.exchange.write(bytes(BIG))  # what the tunnel still delivers when its caller is full
