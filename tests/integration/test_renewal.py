@@ -12,6 +12,7 @@ from agent.identity import CA_FILE
 from certs.ca_directory import CaDirectory
 from certs.certificates import fingerprint, issuer_of, read_certificates, serial_hex
 from certs.errors import AuthorityUnfit
+from gateway import tunnel_listener
 from tests.support.aging import age_certificate, serial_in
 from tests.support.fake_jira import FakeJira
 from tests.support.in_process import running_gateway
@@ -209,3 +210,27 @@ async def test_an_agent_whose_ca_was_distrusted_by_force_is_out_at_once_and_is_t
     [trouble] = supervisor.trouble.values()
     assert trouble.error.cause is Cause.GATEWAY_UNTRUSTED
     assert "enroll again" in str(trouble.error)
+
+
+async def test_a_link_ends_with_its_certificate_though_nothing_else_has_changed(stack, jira, monkeypatch):
+    await stack.enroll("hq", jira, links=1)
+    tunnel, registry = stack.gateway.tunnel, stack.gateway.registry
+    [first] = registry.links()
+    await until(lambda: tunnel._expires_at == first.certificate.not_after)
+    tunnel._expires_at = tunnel_listener._NEVER  # as before there was any link
+    first.link.abort()
+    await until(lambda: first not in list(registry.links()) and list(registry.links()))
+    [link] = registry.links()
+    end = link.certificate.not_after
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls.moment
+
+    monkeypatch.setattr(tunnel_listener, "datetime", Later)
+    Later.moment = end - timedelta(seconds=1)
+    await asyncio.sleep(1.5)  # longer than the gateway looks
+    assert link in list(registry.links())
+    Later.moment = end
+    await until(lambda: link not in list(registry.links()), seconds=5)
