@@ -651,7 +651,7 @@ def test_an_application_that_waits_for_room_is_told_of_it_until_its_answer_is_ou
     run(scenario())
 
 
-@pytest.mark.parametrize("ends", ["taken", "cut off"])
+@pytest.mark.parametrize("ends", ["taken", "cut off", "given up"])
 def test_what_a_caller_did_not_take_of_a_complete_answer_is_counted(run, ends):
     async def scenario():
         app = App(answer=None)
@@ -659,13 +659,16 @@ def test_what_a_caller_did_not_take_of_a_complete_answer_is_counted(run, ends):
             writer.write(GET)
             await app.begun.wait()
             exchange = app.receivers[0].exchange
-            exchange.respond(200, [], BIG)
+            exchange.respond(200, [], BIG + (ends == "given up"))
             exchange.write(bytes(BIG))
             assert sockets.memory.waiting == 0  # as long as it is not over, whoever sent it counts it
-            exchange.finish()
+            if ends == "given up":
+                exchange.abort()
+            else:
+                exchange.finish()
             [served] = sockets.open
             assert sockets.memory.waiting == served._transport.get_write_buffer_size() > BIG // 2
-            if ends == "taken":
+            if ends != "cut off":
                 await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(BIG)
             else:
